@@ -1,0 +1,146 @@
+package packet
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"net/netip"
+)
+
+// Direction tells the two halves of a conversation apart.
+type Direction uint8
+
+// The directions of a stream. The client is the side that opened the connection.
+const (
+	ClientToServer Direction = iota
+	ServerToClient
+)
+
+// String returns "client" or "server": the side that speaks.
+func (d Direction) String() string {
+	if d == ClientToServer {
+		return "client"
+	}
+	return "server"
+}
+
+// Reverse returns the other direction.
+func (d Direction) Reverse() Direction { return d ^ 1 }
+
+// FlowKey names one direction of a flow: source and destination address and port and the IP protocol, innermost
+// first where packets are nested, plus the VLAN and tunnel when those are asked to count. It is comparable and holds
+// no pointer. The two directions of a flow have the same [FlowKey.Canonical] key.
+type FlowKey struct {
+	src, dst [2]uint64 // address bytes, big endian; IPv4 is held in the last four
+	ports    uint32    // source port << 16 | destination port
+	tunnel   uint32
+	vlan     uint16
+	proto    uint8
+	version  uint8 // 4, 6, or 0 for the zero key
+}
+
+// NewFlowKey returns the key for packets of IP protocol proto from src to dst, which must both be IPv4 or both IPv6;
+// a zone is ignored, and an IPv4-mapped IPv6 address counts as IPv6.
+func NewFlowKey(src, dst netip.AddrPort, proto uint8) FlowKey {
+	k := FlowKey{ports: uint32(src.Port())<<16 | uint32(dst.Port()), proto: proto}
+	if src.Addr().Is4() {
+		s, d := src.Addr().As4(), dst.Addr().As4()
+		k.setIPv4(s[:], d[:])
+		return k
+	}
+	s, d := src.Addr().As16(), dst.Addr().As16()
+	k.setIPv6(s[:], d[:])
+	return k
+}
+
+func (k *FlowKey) setIPv4(src, dst []byte) {
+	k.version = 4
+	k.src = [2]uint64{0, uint64(binary.BigEndian.Uint32(src))}
+	k.dst = [2]uint64{0, uint64(binary.BigEndian.Uint32(dst))}
+}
+
+func (k *FlowKey) setIPv6(src, dst []byte) {
+	k.version = 6
+	k.src = [2]uint64{binary.BigEndian.Uint64(src), binary.BigEndian.Uint64(src[8:])}
+	k.dst = [2]uint64{binary.BigEndian.Uint64(dst), binary.BigEndian.Uint64(dst[8:])}
+}
+
+// Src returns the sender's address and port.
+func (k FlowKey) Src() netip.AddrPort { return k.addrPort(k.src, uint16(k.ports>>16)) }
+
+// Dst returns the receiver's address and port.
+func (k FlowKey) Dst() netip.AddrPort { return k.addrPort(k.dst, uint16(k.ports)) }
+
+func (k FlowKey) addrPort(a [2]uint64, port uint16) netip.AddrPort {
+	switch k.version {
+	case 4:
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(a[1]))
+		return netip.AddrPortFrom(netip.AddrFrom4(b), port)
+	case 6:
+		var b [16]byte
+		binary.BigEndian.PutUint64(b[:], a[0])
+		binary.BigEndian.PutUint64(b[8:], a[1])
+		return netip.AddrPortFrom(netip.AddrFrom16(b), port)
+	}
+	return netip.AddrPort{}
+}
+
+// Proto returns the IP protocol number: 6 for TCP, 17 for UDP.
+func (k FlowKey) Proto() uint8 { return k.proto }
+
+// VLAN returns the VLAN id that counts as part of the key, 0 for none.
+func (k FlowKey) VLAN() uint16 { return k.vlan }
+
+// Tunnel returns the tunnel identifier that counts as part of the key, 0 for none.
+func (k FlowKey) Tunnel() uint32 { return k.tunnel }
+
+// WithVLAN returns the key with id as a part of it.
+func (k FlowKey) WithVLAN(id uint16) FlowKey { k.vlan = id; return k }
+
+// WithTunnel returns the key with id as a part of it.
+func (k FlowKey) WithTunnel(id uint32) FlowKey { k.tunnel = id; return k }
+
+// Reverse returns the key of the other direction.
+func (k FlowKey) Reverse() FlowKey {
+	k.src, k.dst = k.dst, k.src
+	k.ports = k.ports<<16 | k.ports>>16
+	return k
+}
+
+// Canonical returns the key that both directions of the flow share, and whether it is the reverse of k.
+func (k FlowKey) Canonical() (key FlowKey, reversed bool) {
+	if k.less() {
+		return k, false
+	}
+	return k.Reverse(), true
+}
+
+func (k *FlowKey) less() bool {
+	if k.src[1] != k.dst[1] {
+		return k.src[1] < k.dst[1]
+	}
+	if k.src[0] != k.dst[0] {
+		return k.src[0] < k.dst[0]
+	}
+	return k.ports>>16 <= k.ports&0xffff
+}
+
+// Hash returns a 64-bit hash under seed, equal for equal keys. It is not symmetric: hash the canonical key.
+func (k *FlowKey) Hash(seed uint64) uint64 {
+	tail := uint64(k.ports) | uint64(k.vlan)<<32 | uint64(k.proto)<<48 | uint64(k.version)<<56
+	h := mix(seed^k.src[1]^uint64(k.tunnel)<<32, k.dst[1]^0x9e3779b97f4a7c15)
+	if k.version == 6 {
+		h = mix(h^k.src[0], k.dst[0]^0xd6e8feb86659fd93)
+	}
+	return mix(h^tail, seed|1)
+}
+
+// String returns "src > dst proto N".
+func (k FlowKey) String() string { return fmt.Sprintf("%v > %v proto %d", k.Src(), k.Dst(), k.proto) }
+
+// mix folds a 128-bit product, as wyhash does: cheap, and unpredictable while the seed is secret.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
