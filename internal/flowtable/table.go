@@ -1,0 +1,212 @@
+// Package flowtable is the hash table that flows live in: keyed records in pointer-free slabs, and a timer wheel on
+// the packet clock.
+//
+// A record keeps its place until it is removed, and is named by a [Ref]. Lookups compare whole keys, so colliding
+// hashes never merge two flows. Memory is given back when the table shrinks well below its peak.
+package flowtable
+
+import "math"
+
+// Ref names a record; 0 names none. It is reused after Remove.
+type Ref uint32
+
+const (
+	minSlots  = 1 << 10
+	chunkBits = 12
+	chunkLen  = 1 << chunkBits // records in a slab
+)
+
+// Table maps keys to records. Keys and records should hold no pointers, so that the garbage collector need not look
+// into the slabs. It is not safe for concurrent use.
+type Table[K comparable, R any] struct {
+	slots  []slot // open addressing, linear probing; len is a power of two, load at most 3/4
+	used   int
+	chunks []*chunk[K, R]
+	spare  spareSet
+	wheel  wheel
+}
+
+// slot holds the low half of a hash and the record it leads to; ref 0 is an empty slot.
+type slot struct {
+	hash uint32
+	ref  Ref
+}
+
+type chunk[K comparable, R any] struct {
+	entries [chunkLen]entry[K, R]
+	free    uint32 // head of the list of freed entries, as index+1
+	fresh   uint32 // entries from here on were never used
+	live    uint32
+}
+
+type entry[K comparable, R any] struct {
+	key    K
+	record R
+	timer  timer
+	hash   uint32
+	free   uint32 // next freed entry, as index+1
+}
+
+// New returns an empty table.
+func New[K comparable, R any]() *Table[K, R] {
+	return &Table[K, R]{slots: make([]slot, minSlots), wheel: wheel{now: math.MinInt64 / 2}}
+}
+
+// Len returns the number of records.
+func (t *Table[K, R]) Len() int { return t.used }
+
+// Lookup returns the record with the given key, or 0. hash must be the same for equal keys.
+func (t *Table[K, R]) Lookup(hash uint64, key *K) Ref {
+	mask := uint32(len(t.slots) - 1)
+	for i := uint32(hash) & mask; ; i = (i + 1) & mask {
+		s := t.slots[i]
+		if s.ref == 0 {
+			return 0
+		}
+		if s.hash == uint32(hash) && t.entry(s.ref).key == *key {
+			return s.ref
+		}
+	}
+}
+
+// Touch reads the slot of hash, so that it is in the cache by the time of Lookup, and returns the record there, which
+// may be another's.
+func (t *Table[K, R]) Touch(hash uint64) Ref {
+	return t.slots[uint32(hash)&uint32(len(t.slots)-1)].ref
+}
+
+// Insert adds a zero record under a key that the table does not hold.
+func (t *Table[K, R]) Insert(hash uint64, key *K) Ref {
+	if (t.used+1)*4 > len(t.slots)*3 {
+		t.rehash(len(t.slots) * 2)
+	}
+	ref := t.allocate()
+	e := t.entry(ref)
+	e.key, e.hash = *key, uint32(hash)
+	t.place(slot{uint32(hash), ref})
+	t.used++
+	return ref
+}
+
+// At returns the record that ref names. It is valid until the record is removed.
+func (t *Table[K, R]) At(ref Ref) *R { return &t.entry(ref).record }
+
+// Key returns the key of the record that ref names.
+func (t *Table[K, R]) Key(ref Ref) *K { return &t.entry(ref).key }
+
+// Remove deletes the record that ref names, with its timer.
+func (t *Table[K, R]) Remove(ref Ref) {
+	t.Cancel(ref)
+	mask := uint32(len(t.slots) - 1)
+	i := t.entry(ref).hash & mask
+	for t.slots[i].ref != ref {
+		i = (i + 1) & mask
+	}
+	// Backward shift: whatever probed past this slot moves up, so that no tombstones gather.
+	for j := (i + 1) & mask; t.slots[j].ref != 0; j = (j + 1) & mask {
+		if home := t.slots[j].hash & mask; (j-home)&mask >= (j-i)&mask {
+			t.slots[i] = t.slots[j]
+			i = j
+		}
+	}
+	t.slots[i] = slot{}
+	t.used--
+	t.release(ref)
+	if len(t.slots) > minSlots && t.used*8 < len(t.slots) {
+		t.shrink()
+	}
+}
+
+// shrink halves the slots and gives empty slabs back.
+func (t *Table[K, R]) shrink() {
+	t.rehash(len(t.slots) / 2)
+	for c, ch := range t.chunks {
+		if ch != nil && ch.live == 0 {
+			t.chunks[c] = nil
+		}
+	}
+}
+
+// All calls yield with every record, in no useful order, until it returns false. Records may be removed meanwhile.
+func (t *Table[K, R]) All(yield func(Ref) bool) {
+	for c, ch := range t.chunks {
+		if ch == nil {
+			continue
+		}
+		for i := uint32(0); i < ch.fresh; i++ {
+			if ch.entries[i].free == inUse && !yield(Ref(c<<chunkBits|int(i)+1)) {
+				return
+			}
+			if t.chunks[c] != ch {
+				break // yield removed the chunk's last record
+			}
+		}
+	}
+}
+
+func (t *Table[K, R]) entry(ref Ref) *entry[K, R] {
+	i := uint32(ref) - 1
+	return &t.chunks[i>>chunkBits].entries[i&(chunkLen-1)]
+}
+
+func (t *Table[K, R]) place(s slot) {
+	mask := uint32(len(t.slots) - 1)
+	i := s.hash & mask
+	for t.slots[i].ref != 0 {
+		i = (i + 1) & mask
+	}
+	t.slots[i] = s
+}
+
+func (t *Table[K, R]) rehash(n int) {
+	old := t.slots
+	t.slots = make([]slot, n)
+	for _, s := range old {
+		if s.ref != 0 {
+			t.place(s)
+		}
+	}
+}
+
+// inUse marks an entry that is not on a free list.
+const inUse = math.MaxUint32
+
+// allocate takes an entry from the lowest slab that has one, so that high slabs run empty.
+func (t *Table[K, R]) allocate() Ref {
+	c, ok := t.spare.lowest()
+	if !ok {
+		c = len(t.chunks)
+		t.chunks = append(t.chunks, nil)
+		t.spare.set(c)
+	}
+	ch := t.chunks[c]
+	if ch == nil {
+		ch = new(chunk[K, R])
+		t.chunks[c] = ch
+	}
+	var i uint32
+	if ch.free != 0 {
+		i = ch.free - 1
+		ch.free = ch.entries[i].free
+	} else {
+		i = ch.fresh
+		ch.fresh++
+	}
+	ch.entries[i] = entry[K, R]{free: inUse}
+	ch.live++
+	if ch.live == chunkLen {
+		t.spare.clear(c)
+	}
+	return Ref(uint32(c)<<chunkBits|i) + 1
+}
+
+func (t *Table[K, R]) release(ref Ref) {
+	i := uint32(ref) - 1
+	c := int(i >> chunkBits)
+	ch := t.chunks[c]
+	i &= chunkLen - 1
+	ch.entries[i].free = ch.free
+	ch.free = i + 1
+	ch.live--
+	t.spare.set(c)
+}

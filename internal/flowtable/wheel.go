@@ -1,0 +1,152 @@
+package flowtable
+
+import (
+	"math/bits"
+	"time"
+)
+
+// Tick is the resolution of timers.
+const Tick = time.Second
+
+const wheelSlots = 512 // more than the ticks of the default idle timeout
+
+// wheel is a hashed timer wheel. Only the tick for which a record was last scheduled is kept in it: a record that is
+// used again need not be moved, its owner looks at the true deadline when the timer comes up.
+type wheel struct {
+	slots [wheelSlots]list
+	now   int64 // the last tick that was advanced to
+	armed int
+}
+
+// list is a doubly linked list of timers, oldest first.
+type list struct{ head, tail Ref }
+
+// timer is the wheel's part of an entry.
+type timer struct {
+	tick       int64
+	next, prev Ref
+	on         bool
+}
+
+// tickOf returns the first tick that does not come before deadline.
+func tickOf(deadline int64) int64 {
+	n := deadline / int64(Tick)
+	if n*int64(Tick) < deadline {
+		n++
+	}
+	return n
+}
+
+// Schedule sets the timer of ref, in nanoseconds of the packet clock; a deadline that has passed fires at the next
+// Advance.
+func (t *Table[K, R]) Schedule(ref Ref, deadline int64) {
+	t.Cancel(ref)
+	w := &t.wheel
+	tick := max(tickOf(deadline), w.now+1)
+	tm := &t.entry(ref).timer
+	l := &w.slots[uint64(tick)%wheelSlots]
+	*tm = timer{tick: tick, prev: l.tail, on: true}
+	if l.tail != 0 {
+		t.entry(l.tail).timer.next = ref
+	} else {
+		l.head = ref
+	}
+	l.tail = ref
+	w.armed++
+}
+
+// Cancel clears the timer of ref.
+func (t *Table[K, R]) Cancel(ref Ref) {
+	tm := &t.entry(ref).timer
+	if !tm.on {
+		return
+	}
+	l := &t.wheel.slots[uint64(tm.tick)%wheelSlots]
+	if tm.prev != 0 {
+		t.entry(tm.prev).timer.next = tm.next
+	} else {
+		l.head = tm.next
+	}
+	if tm.next != 0 {
+		t.entry(tm.next).timer.prev = tm.prev
+	} else {
+		l.tail = tm.prev
+	}
+	*tm = timer{}
+	t.wheel.armed--
+}
+
+// Advance moves the wheel to the packet clock now and appends the records whose timers have come up to due, in no
+// useful order. Their timers are cleared. A clock that goes back does nothing.
+func (t *Table[K, R]) Advance(now int64, due []Ref) []Ref {
+	w := &t.wheel
+	tick := now / int64(Tick)
+	if now < 0 && now%int64(Tick) != 0 {
+		tick--
+	}
+	if tick <= w.now && w.armed > 0 {
+		return due
+	}
+	from := max(w.now+1, tick-wheelSlots+1)
+	w.now = tick
+	if w.armed == 0 {
+		return due
+	}
+	for n := from; n <= tick; n++ {
+		for ref := w.slots[uint64(n)%wheelSlots].head; ref != 0; {
+			tm := &t.entry(ref).timer
+			next := tm.next
+			if tm.tick <= tick {
+				t.Cancel(ref)
+				due = append(due, ref)
+			}
+			ref = next
+		}
+	}
+	return due
+}
+
+// Soonest returns the record whose timer comes up first, the one scheduled first among equals, or 0 when no timer is
+// set. Timers more than 512 ticks ahead count only when there is no nearer one.
+func (t *Table[K, R]) Soonest() Ref {
+	var later Ref
+	for n := range int64(wheelSlots) {
+		tick := t.wheel.now + 1 + n
+		ref := t.wheel.slots[uint64(tick)%wheelSlots].head
+		if ref == 0 {
+			continue
+		}
+		if t.entry(ref).timer.tick <= tick {
+			return ref
+		}
+		if later == 0 || t.entry(ref).timer.tick < t.entry(later).timer.tick {
+			later = ref
+		}
+	}
+	return later
+}
+
+// spareSet is the set of slabs that have room.
+type spareSet struct {
+	words []uint64
+	hint  int // no word before it has a member
+}
+
+func (s *spareSet) set(i int) {
+	for len(s.words) <= i/64 {
+		s.words = append(s.words, 0)
+	}
+	s.words[i/64] |= 1 << (i % 64)
+	s.hint = min(s.hint, i/64)
+}
+
+func (s *spareSet) clear(i int) { s.words[i/64] &^= 1 << (i % 64) }
+
+func (s *spareSet) lowest() (int, bool) {
+	for ; s.hint < len(s.words); s.hint++ {
+		if w := s.words[s.hint]; w != 0 {
+			return s.hint*64 + bits.TrailingZeros64(w), true
+		}
+	}
+	return 0, false
+}
