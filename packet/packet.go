@@ -2,12 +2,12 @@ package packet
 
 import "strings"
 
-// IP protocol numbers that the decoder knows by name.
+// IP protocol numbers that users of packets ask for.
 const (
-	ProtoICMP   = 1
-	ProtoTCP    = 6
-	ProtoUDP    = 17
-	ProtoICMPv6 = 58
+	ProtoICMP   = 1  // ICMP for IPv4
+	ProtoTCP    = 6  // TCP
+	ProtoUDP    = 17 // UDP
+	ProtoICMPv6 = 58 // ICMP for IPv6
 )
 
 // TCPFlags are the nine flag bits of a TCP header, FIN lowest (RFC 9293 §3.1).
@@ -21,9 +21,9 @@ const (
 	PSH
 	ACK
 	URG
-	ECE
-	CWR
-	AE
+	ECE // RFC 3168
+	CWR // RFC 3168
+	AE  // accurate ECN (RFC 9768), once NS
 )
 
 // Has reports whether all of want are set.
@@ -45,7 +45,7 @@ func (f TCPFlags) String() string {
 type TCP struct {
 	// Payload is the data as captured. Borrowed: it lies in the frame's buffer.
 	Payload []byte
-	// Options are the raw header options, as captured. Borrowed.
+	// Options are the raw header options, as captured: the snapshot length may have cut them. Borrowed.
 	Options []byte
 	// Time is the capture time, in nanoseconds since the Unix epoch.
 	Time int64
@@ -69,26 +69,43 @@ type Packet struct {
 	Key FlowKey
 	// TCP is the segment; valid iff IsTCP.
 	TCP TCP
-	// Payload is the transport payload: that of TCP or UDP, else all that follows the IP header.
+	// Payload is the transport payload: that of TCP or UDP, else all that follows the IP header; nil iff Status is not OK.
 	// Borrowed: it aliases the frame and is valid only until the source is read again.
 	Payload []byte
 	// Missing is how many payload bytes were on the wire behind Payload and were not captured.
 	Missing uint32
-	// Time and Number are the frame's.
-	Time   int64
+	// Offset is the byte in the frame at which decoding stopped, for messages; valid iff Status.Undecodable.
+	Offset uint32
+	// Time is the frame's capture time, in nanoseconds since the Unix epoch.
+	Time int64
+	// Number is the frame's number, from 1.
 	Number uint64
 	// Status says whether the frame could be decoded, and if not, why.
 	Status Status
-	// Proto is the innermost IP protocol; valid iff Status is OK or Fragment.
+	// Proto is the innermost IP protocol; valid iff Status is OK or Fragment. In IPv6 it is what follows the extension
+	// headers, 59 if nothing does.
 	Proto uint8
 	// Checksum is the verdict on the TCP checksum; valid iff IsTCP.
 	Checksum ChecksumState
-	// Offset is the byte in the frame at which decoding stopped, for messages; valid iff Status is neither OK nor NotIP.
-	Offset uint32
 
-	layers  [MaxLayers]Layer
+	ips     uint8 // IP headers accepted
 	nlayers uint8
+	layers  [MaxLayers]Layer
+	outer   FlowKey  // valid iff ips >= 2
+	frag    fragment // valid iff Status is Fragment
 }
 
-// IsTCP reports whether the packet holds a whole TCP header.
+// fragment is what a [Defragmenter] needs to know of an IP fragment; offsets are in bytes from the start of the frame.
+type fragment struct {
+	id      uint32
+	header  uint32 // where the IP header starts
+	next    uint32 // where the byte is that names the protocol after the unfragmentable part
+	payload uint32 // where the fragment's share of the datagram starts
+	end     uint32 // where that ended on the wire
+	offset  uint16 // its place in the datagram, in bytes
+	more    bool
+	layers  uint8 // headers before the IP header
+}
+
+// IsTCP reports whether the packet holds a TCP header: its 20 fixed bytes at least, see [TCP.Options].
 func (p *Packet) IsTCP() bool { return p.Status == OK && p.Proto == ProtoTCP }
