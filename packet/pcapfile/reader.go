@@ -1,6 +1,7 @@
 package pcapfile
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,7 @@ type Reader struct {
 	info   Info
 	stats  Stats
 	pcap   pcapState
+	ng     ngState
 }
 
 var _ packet.Source = (*Reader)(nil)
@@ -108,7 +110,7 @@ func (r *Reader) start(in *rawInput, name string) error {
 	r.pos, r.end, r.base, r.need = 0, 0, 0, 0
 	r.readErr, r.err = nil, nil
 	r.before, r.frames = r.before+r.frames, 0
-	r.info, r.pcap = Info{}, pcapState{}
+	r.info, r.pcap, r.ng = Info{}, pcapState{}, ngState{ifs: r.ng.ifs[:0]}
 	if err := r.recognise(); err != nil {
 		r.err = &Error{File: r.name, Err: err}
 		return r.err
@@ -119,15 +121,37 @@ func (r *Reader) start(in *rawInput, name string) error {
 
 // recognise looks at the first bytes and parses the file header.
 func (r *Reader) recognise() error {
-	head, err := r.sniff(4)
-	if err != nil {
-		return err
+	for layer := 0; ; layer++ {
+		head, err := r.sniff(4)
+		if err != nil {
+			return err
+		}
+		if len(head) < 4 {
+			return notCapture(head, r.info.Compression)
+		}
+		kind := compression(head)
+		if kind == "" {
+			return r.startFormat(head)
+		}
+		if layer == maxLayers {
+			return faultf(ErrNotCapture, "not a capture file (compressed more than %d times)", maxLayers)
+		}
+		if err := r.decompress(kind); err != nil {
+			return err
+		}
 	}
-	if len(head) < 4 {
-		return notCapture(head, r.info.Compression)
-	}
+}
+
+// startFormat parses the file header that starts with head.
+func (r *Reader) startFormat(head []byte) error {
 	if _, _, ok := pcapMagic(head); ok {
 		return r.startPcap()
+	}
+	switch {
+	case binary.LittleEndian.Uint32(head) == blockSection:
+		return r.startNG()
+	case string(head[:4]) == snoopMagic[:4]:
+		return r.startSnoop()
 	}
 	return notCapture(head, r.info.Compression)
 }
@@ -142,7 +166,15 @@ func (r *Reader) ReadBatch(b *packet.Batch) error {
 	}
 	b.Frames = b.Frames[:0]
 	for r.err == nil {
-		err := r.readPcap(b)
+		var err error
+		switch r.info.Format {
+		case FormatPcapNG:
+			err = r.readNG(b)
+		case FormatSnoop:
+			err = r.readSnoop(b)
+		default:
+			err = r.readPcap(b)
+		}
 		if len(b.Frames) > 0 {
 			return nil
 		}
@@ -203,15 +235,22 @@ func (r *Reader) ended() error {
 	if r.readErr != io.EOF {
 		return r.failure()
 	}
-	if r.pos == r.end {
+	if r.pos == r.end && r.ng.total == 0 {
 		return io.EOF
 	}
-	return faultf(ErrTruncated, "%s", r.cutPcap())
+	return faultf(ErrTruncated, "%s", r.cutOff())
 }
 
-// failure describes a read that ended with something else than io.EOF.
-func (r *Reader) failure() error {
-	return osError(r.readErr)
+// cutOff describes the record that the input ends in.
+func (r *Reader) cutOff() string {
+	switch r.info.Format {
+	case FormatPcapNG:
+		return r.cutNG()
+	case FormatSnoop:
+		return cutText("record", r.end-r.pos, r.need)
+	default:
+		return r.cutPcap()
+	}
 }
 
 // sniff reads until n bytes are in the buffer or the input ends, and returns what is there.
@@ -242,14 +281,21 @@ func (r *Reader) header(n int) ([]byte, error) {
 
 // at adds the place of the record at pos to err.
 func (r *Reader) at(err error) error {
-	return &Error{File: r.name, Offset: r.base + int64(r.pos), Frame: r.frames + 1, Err: err}
+	at := r.offset()
+	if r.ng.total != 0 {
+		at = r.ng.start
+	}
+	return &Error{File: r.name, Offset: at, Frame: r.frames + 1, Err: err}
 }
+
+// offset is the place of pos in the decompressed stream.
+func (r *Reader) offset() int64 { return r.base + int64(r.pos) }
 
 func (r *Reader) tooLarge(n uint64) error {
 	return faultf(ErrTooLarge, "record claims %d bytes, the limit is %d", n, r.cfg.MaxFrame)
 }
 
-func cutText(what string, have, want int) string {
+func cutText[N int | int64](what string, have, want N) string {
 	return fmt.Sprintf("%s cut off: %d of %d bytes", what, have, want)
 }
 
