@@ -181,6 +181,25 @@ func (w *walk) ok() {
 	p.Missing = uint32(w.end - len(w.data))
 }
 
+// mark is a place to come back to when what looked like a header proves to be none.
+type mark struct {
+	walk    walk
+	key     FlowKey
+	proto   uint8
+	ips     uint8
+	nlayers uint8
+}
+
+func (w *walk) mark() mark {
+	return mark{walk: *w, key: w.p.Key, proto: w.p.Proto, ips: w.p.ips, nlayers: w.p.nlayers}
+}
+
+func (w *walk) restore(m *mark) {
+	*w = m.walk
+	p := w.p
+	p.Key, p.Proto, p.ips, p.nlayers = m.key, m.proto, m.ips, m.nlayers
+}
+
 // limit ends the current header's contents at end, on the wire, if they do not end earlier.
 func (w *walk) limit(end int) {
 	if end < w.end {

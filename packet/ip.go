@@ -10,7 +10,6 @@ const (
 	protoRouting     = 43
 	protoFragment    = 44
 	protoGRE         = 47
-	protoESP         = 50
 	protoAH          = 51
 	protoNoNext      = 59
 	protoDestOptions = 60

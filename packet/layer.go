@@ -105,8 +105,8 @@ func (p *Packet) VLAN() uint16 {
 	return 0
 }
 
-// Tunnel returns the kind of the innermost tunnel header: LayerIPv4 or LayerIPv6 where an IP header holds another one
-// directly, LayerNone if the packet is not tunnelled.
+// Tunnel returns the kind of the innermost tunnel header, LayerNone if the packet is not tunnelled in IP. It is
+// LayerIPv4 or LayerIPv6, that of the outer header, where no header of its own marks the tunnel.
 func (p *Packet) Tunnel() LayerKind { return p.tunnel().Kind }
 
 // TunnelID returns the ID of the innermost tunnel header: VNI, TEID, GRE key, …; 0 if it has none.

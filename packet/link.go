@@ -4,20 +4,19 @@ import "encoding/binary"
 
 // Ethernet types (IEEE registry).
 const (
-	etherIPv4       = 0x0800
-	etherTransBridg = 0x6558
-	etherVLAN       = 0x8100
-	etherIPv6       = 0x86dd
-	etherPPP        = 0x880b
-	etherMPLS       = 0x8847
-	etherMPLSMulti  = 0x8848
-	etherPPPoE      = 0x8864
-	etherJumboLLC   = 0x8870
-	etherQinQ       = 0x88a8
-	etherVNTag      = 0x8926
-	etherQinQOld    = 0x9100
-	etherQinQOld2   = 0x9200
-	etherMaxLength  = 1500 // up to here the field is a length (IEEE 802.3 §3.2.6)
+	etherIPv4        = 0x0800
+	etherTransBridge = 0x6558
+	etherVLAN        = 0x8100
+	etherIPv6        = 0x86dd
+	etherMPLS        = 0x8847
+	etherMPLSMulti   = 0x8848
+	etherPPPoE       = 0x8864
+	etherJumboLLC    = 0x8870
+	etherQinQ        = 0x88a8
+	etherVNTag       = 0x8926
+	etherQinQOld     = 0x9100
+	etherQinQOld2    = 0x9200
+	etherMaxLength   = 1500 // up to here the field is a length (IEEE 802.3 §3.2.6)
 )
 
 // link decodes what a frame of link type l starts with.
@@ -37,6 +36,38 @@ func (w *walk) link(l LinkType) {
 		w.sll()
 	case LinkSLL2:
 		w.sll2()
+	case LinkPPP:
+		w.ppp()
+	case LinkPPPSerial:
+		w.pppSerial()
+	case LinkPPPoE:
+		w.pppoe()
+	case LinkPPPD:
+		w.pppDirection(true)
+	case LinkPPPWithDir:
+		w.pppDirection(false)
+	case LinkCiscoHDLC:
+		w.hdlc()
+	case LinkATM:
+		w.llc()
+	case LinkMPLS:
+		w.mpls()
+	case LinkWiFi:
+		w.wifi(false)
+	case LinkRadiotap:
+		w.radiotap()
+	case LinkPrism:
+		w.prism()
+	case LinkAVS:
+		w.avs()
+	case LinkPPI:
+		w.ppi()
+	case LinkNFLog:
+		w.nflog()
+	case LinkPFLog:
+		w.pflog()
+	case LinkPktap:
+		w.pktap()
 	default:
 		w.fail(UnknownLink)
 	}
@@ -64,7 +95,17 @@ func (w *walk) etherType(t uint16) {
 		w.ipv6()
 	case etherVLAN, etherQinQ, etherQinQOld, etherQinQOld2:
 		w.vlan()
-	default:
+	case etherMPLS, etherMPLSMulti:
+		w.mpls()
+	case etherPPPoE:
+		w.pppoe()
+	case etherVNTag:
+		w.vnTag()
+	case etherTransBridge:
+		w.ethernet()
+	case etherJumboLLC:
+		w.llc()
+	default: // ARP, LLDP, MACsec, provider backbone bridges, …
 		if t <= etherMaxLength {
 			w.limit(w.off + int(t))
 			w.llc()
@@ -86,6 +127,20 @@ func (w *walk) vlan() {
 	w.setID(uint32(binary.BigEndian.Uint16(h) & 0xfff))
 	w.off += 4
 	w.etherType(binary.BigEndian.Uint16(h[2:4]))
+}
+
+// vnTag decodes an IEEE 802.1BR or Cisco VN-Tag.
+func (w *walk) vnTag() {
+	if !w.push(LayerVNTag, 0) {
+		return
+	}
+	h := w.data[w.off:]
+	if len(h) < 6 {
+		w.fail(TruncatedLink)
+		return
+	}
+	w.off += 6
+	w.etherType(binary.BigEndian.Uint16(h[4:6]))
 }
 
 // llc decodes an IEEE 802.2 header, and the SNAP header that follows it when it holds an Ethernet type (RFC 1042).
@@ -183,12 +238,21 @@ func (w *walk) sll2() {
 // cooked decodes what follows a "cooked" header. The protocol is an Ethernet type, unless the ARPHRD type says otherwise.
 func (w *walk) cooked(arphrd, protocol uint16) {
 	const (
-		arphrdNetlink = 824
-		protoLLC      = 4 // ETH_P_802_2
+		arphrdWiFi     = 801
+		arphrdPrism    = 802
+		arphrdRadiotap = 803
+		arphrdNetlink  = 824
+		protoLLC       = 4 // ETH_P_802_2
 	)
 	switch {
 	case arphrd == arphrdNetlink:
 		w.fail(NotIP)
+	case arphrd == arphrdWiFi:
+		w.wifi(false)
+	case arphrd == arphrdPrism:
+		w.prism()
+	case arphrd == arphrdRadiotap:
+		w.radiotap()
 	case protocol == protoLLC:
 		w.llc()
 	case protocol <= etherMaxLength:

@@ -30,7 +30,9 @@ func (w *walk) transport(proto uint8) {
 			return
 		}
 	}
-	w.ok()
+	if !w.ipTunnel(proto) {
+		w.ok()
+	}
 }
 
 // tcp decodes a TCP header (RFC 9293 §3.1). Options that the snapshot length cut off do not make the segment
@@ -93,4 +95,5 @@ func (w *walk) udp() {
 	w.p.Key.ports = binary.BigEndian.Uint32(h[0:4])
 	w.off += 8
 	w.ok()
+	w.udpTunnel()
 }
