@@ -55,6 +55,16 @@ func (t *Table[K, R]) Schedule(ref Ref, deadline int64) {
 	w.armed++
 }
 
+// Reschedule moves the timer of ref to a later deadline. It reports false, and does nothing, when deadline is not later
+// than what the timer is set to.
+func (t *Table[K, R]) Reschedule(ref Ref, deadline int64) bool {
+	if tm := &t.entry(ref).timer; tm.on && tickOf(deadline) <= tm.tick {
+		return false
+	}
+	t.Schedule(ref, deadline)
+	return true
+}
+
 // Cancel clears the timer of ref.
 func (t *Table[K, R]) Cancel(ref Ref) {
 	tm := &t.entry(ref).timer

@@ -1,0 +1,266 @@
+package tcpfollow
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tcpfollow/tcpfollow/internal/flowtable"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/reassemble"
+)
+
+// finished reports whether both sides have finished, and everything before is delivered or given up.
+func (f *TCPStreamFollower) finished(c *conn) bool { return c.side[0].done() && c.side[1].done() }
+
+// reset follows a RST, which ends the connection when its receiver would have accepted it.
+func (f *TCPStreamFollower) reset(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) Verdict {
+	if f.answers(ref, c, from, seg) {
+		return f.supersede(ref, c, from, seg)
+	}
+	f.release(ref, c)
+	if c.has(connEnded) {
+		return f.late(c, from, seg)
+	}
+	reason := f.resets(c, from, seg)
+	if reason == EndNone {
+		return BadReset
+	}
+	if seg.Flags.Has(packet.ACK) && reason == EndReset {
+		f.acknowledge(ref, c, from, seg.Ack)
+	}
+	f.stats.AfterEnd += uint64(len(seg.Payload)) // an explanation for people, not data (RFC 9293 §3.5.2)
+	f.finish(ref, c, reason)
+	return Closed
+}
+
+// resets returns the reason for which a RST ends the connection, or EndNone when it does not (RFC 5961 §3.2).
+func (f *TCPStreamFollower) resets(c *conn, from uint8, seg *packet.TCP) EndReason {
+	s, peer := &c.side[from], &c.side[from^1]
+	if f.cfg.AnyReset {
+		return EndReset
+	}
+	if !s.has(known) {
+		switch {
+		case s.has(ackKnown) && seg.Seq == s.acked:
+			return EndReset
+		case !c.has(connEstablished) && seg.Flags.Has(packet.ACK) && f.ackFits(peer, seg.Ack):
+			return EndRefused // RFC 9293 §3.10.7.3
+		case c.start == StartMid && !s.has(ackKnown):
+			return EndReset
+		}
+		return EndNone
+	}
+	off := s.unwrap(seg.Seq)
+	switch {
+	case off < int64(s.Next):
+		return EndNone
+	case off == int64(s.Next), seg.Seq == s.edge, off == int64(s.ackedTo()):
+		return EndReset
+	case s.has(finSeen) && seg.Seq == s.fin+1:
+		return EndReset
+	}
+	return EndNone
+}
+
+// finish ends a stream: what is held is delivered, holes become gaps, and the user hears of the end. The record stays.
+func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason) {
+	f.release(ref, c)
+	if c.end != EndNone {
+		return
+	}
+	c.end = reason
+	why := reassemble.GapEnd
+	switch reason {
+	case EndFIN:
+		why = reassemble.GapFIN
+	case EndReset:
+		why = reassemble.GapReset
+	}
+	for _, from := range [2]uint8{c.client, c.client ^ 1} {
+		f.drain(ref, c, from, why)
+	}
+	if c.has(connFed) {
+		for i := range c.side {
+			f.drop(c, uint8(i))
+		}
+	}
+	f.announce(ref, c)
+	f.stats.Ends[reason]++
+	if f.end != nil {
+		f.end(f.stream(ref))
+	}
+	c.set(connEnded)
+	c.last = f.clock
+	f.detach(ref)
+	f.schedule(ref, c)
+}
+
+// drain delivers what a side holds, and reports what is missing up to its FIN, or to what the peer acknowledged.
+func (f *TCPStreamFollower) drain(ref flowtable.Ref, c *conn, from uint8, why reassemble.GapReason) {
+	s := &c.side[from]
+	if !s.has(known) {
+		return
+	}
+	if s.has(deep) {
+		f.deepGap(ref, c, from)
+	}
+	if s.has(stopped) {
+		return
+	}
+	f.skip(ref, c, from, reassemble.AllHoles, why)
+	to := s.ackedTo()
+	switch {
+	case s.has(finSeen):
+		to = s.finAt()
+	case to <= s.Next+1:
+		return // one byte may be a FIN that was not captured
+	}
+	f.skip(ref, c, from, to, why)
+}
+
+// deepGap reports all that lies beyond Limits.Depth as one gap.
+func (f *TCPStreamFollower) deepGap(ref flowtable.Ref, c *conn, from uint8) {
+	s := &c.side[from]
+	p := &f.stream(ref).needs().payload[c.direction(from)]
+	if depth := f.cfg.Limits.Depth; s.Next > depth {
+		p.missing -= s.Next - depth - p.unwanted // gaps there are part of it
+		p.unwanted = 0
+		f.gap(ref, c, from, depth, s.Next-depth, reassemble.GapDepth)
+	}
+}
+
+// drop makes the engine forget a side.
+func (f *TCPStreamFollower) drop(c *conn, side uint8) {
+	s := &c.side[side]
+	f.buffered -= int(s.Buffered)
+	f.cfg.Engine.Close(&s.Half)
+	s.Buffered, s.heldAt, s.lostAt = 0, 0, 0
+}
+
+// detach empties the handle of a stream that has ended.
+func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
+	if int(ref) >= len(f.streams) || f.streams[ref] == nil {
+		return
+	}
+	st := f.streams[ref]
+	if st.more != nil {
+		f.payload -= len(st.more.payload[0].bytes) + len(st.more.payload[1].bytes)
+	}
+	st.f, st.more = nil, nil
+	f.streams[ref] = nil
+}
+
+// forget removes the record of a connection that has ended.
+func (f *TCPStreamFollower) forget(ref flowtable.Ref) { f.table.Remove(ref) }
+
+// evict makes room for a connection, at the cost of the one whose timeout is nearest.
+func (f *TCPStreamFollower) evict() {
+	for {
+		ref := f.table.Soonest()
+		c := f.table.At(ref)
+		if at := f.deadline(ref, c); f.table.Reschedule(ref, at) {
+			continue // it has been used since
+		}
+		if !c.has(connEnded) {
+			f.stats.LimitConnections++
+			f.finish(ref, c, EndEvicted)
+		}
+		f.forget(ref)
+		return
+	}
+}
+
+// endAll ends every stream, in the order in which they were opened.
+func (f *TCPStreamFollower) endAll() {
+	var open []flowtable.Ref
+	for ref := range f.table.All {
+		if !f.table.At(ref).has(connEnded) {
+			open = append(open, ref)
+		}
+	}
+	slices.SortFunc(open, func(a, b flowtable.Ref) int { return cmp.Compare(f.table.At(a).id, f.table.At(b).id) })
+	for _, ref := range open {
+		c := f.table.At(ref)
+		f.finish(ref, c, f.orFIN(c, EndEOF))
+	}
+	f.table = flowtable.New[packet.FlowKey, conn]()
+	f.streams = nil
+}
+
+// orFIN returns EndFIN when both sides have sent one, and reason else.
+func (f *TCPStreamFollower) orFIN(c *conn, reason EndReason) EndReason {
+	if c.side[0].has(finSeen) && c.side[1].has(finSeen) {
+		return EndFIN
+	}
+	return reason
+}
+
+// expire runs the timers of the connections in f.due, in the order of deadline, then of opening.
+func (f *TCPStreamFollower) expire(now int64) {
+	type timer struct {
+		ref flowtable.Ref
+		at  int64
+		id  uint64
+	}
+	due := f.due[:0]
+	var timers []timer
+	for _, ref := range f.due {
+		c := f.table.At(ref)
+		at := f.deadline(ref, c)
+		f.table.Schedule(ref, at) // whatever happens below
+		if at <= now {
+			if c.has(connEnded) {
+				f.forget(ref)
+				continue
+			}
+			timers = append(timers, timer{ref, at, c.id})
+		}
+	}
+	f.due = due
+	slices.SortFunc(timers, func(a, b timer) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
+	for _, t := range timers {
+		c := f.table.At(t.ref)
+		if c.has(connHolding) {
+			f.release(t.ref, c)
+		}
+		if !c.has(connEnded) {
+			f.giveUp(t.ref, c)
+		}
+		switch {
+		case c.has(connEnded):
+		case f.finished(c):
+			f.finish(t.ref, c, EndFIN)
+		case f.idleAt(c) <= now:
+			f.finish(t.ref, c, f.orFIN(c, EndTimeout))
+			f.forget(t.ref)
+		default:
+			f.schedule(t.ref, c)
+		}
+	}
+}
+
+// settleStopsIn carries out what Stop and StopAll asked for, once no callback and no engine is at work.
+func (f *TCPStreamFollower) settleStopsIn(ref flowtable.Ref, c *conn) {
+	if c.end != EndNone {
+		return
+	}
+	if c.has(connFed) {
+		for i := range c.side {
+			if s := &c.side[i]; s.has(stopped) && s.Ref != 0 {
+				f.drop(c, uint8(i))
+			}
+		}
+	}
+	if c.has(connStopping) {
+		f.finish(ref, c, EndStopped)
+	}
+}
+
+// settleStops is settleStopsIn for calls that may come from outside any callback.
+func (f *TCPStreamFollower) settleStops(ref flowtable.Ref, c *conn) {
+	if !f.busy {
+		f.busy = true
+		defer f.leave()
+		f.settleStopsIn(ref, c)
+	}
+}

@@ -1,0 +1,146 @@
+package tcpfollow
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/reassemble"
+)
+
+// Config says how a follower works. A nil Config and every zero field mean the documented default.
+// It is copied by [New].
+type Config struct {
+	// Engine orders the bytes of each direction. It belongs to one follower. There is no default yet: the native
+	// engine is still to come, and until then New asks for one by name.
+	Engine reassemble.Engine
+
+	// OnOpen is called once a stream's client and server are known, before anything else of the stream.
+	OnOpen StreamFunc
+	// OnGap is called in place of bytes that are missing.
+	OnGap func(*TCPStream, Gap)
+	// OnConflict is called when bytes came twice and differ.
+	OnConflict func(*TCPStream, Conflict)
+	// OnError is called for each frame that could not be decoded, with a *packet.DecodeError.
+	OnError func(error)
+
+	// Incremental turns the accumulation of payload off: ClientPayload and ServerPayload stay empty, and each
+	// chunk is seen only during its data callback.
+	Incremental bool
+	// Midstream says what becomes of connections whose opening was not captured.
+	Midstream Midstream
+	// AnyReset makes every reset close its connection. By default only one that its receiver would have accepted
+	// does: at the next expected or last acknowledged byte (RFC 5961 §3.2).
+	AnyReset bool
+	// Limits bound memory; Timeouts bound time, on the packet clock.
+	Limits   Limits
+	Timeouts Timeouts
+	// Decode is handed to the packet decoder: checksums, tunnels, and what counts as a flow's key.
+	Decode packet.DecoderConfig
+}
+
+// Midstream says what becomes of connections whose opening was not captured.
+type Midstream uint8
+
+// The choices for connections in mid-stream.
+const (
+	MidstreamFollow Midstream = iota // follow them from the first byte seen
+	MidstreamIgnore                  // count their packets as NoStream
+)
+
+// Limits bound what a follower holds. Reaching one is counted in [Stats] and shows in the gap or end reason.
+type Limits struct {
+	// Connections is the most connections that are known at a time, those that linger included.
+	// Default 1,048,576. When it is reached, the one whose timeout is nearest is evicted.
+	Connections int
+	// Buffered is the most bytes of one direction that wait for an earlier one. Default 1 MiB.
+	Buffered int
+	// Segments is the most segments of one direction that wait for an earlier one. Default 512.
+	Segments int
+	// TotalBuffered is the most bytes that wait in all directions together. Default 256 MiB.
+	TotalBuffered int
+	// Payload is the most bytes of one direction that accumulate. Default 64 MiB.
+	Payload int
+	// TotalPayload is the most bytes that accumulate in all open streams together. Default 256 MiB.
+	TotalPayload int
+	// Depth is the most bytes of one direction that are followed; 0 is no limit. What lies deeper is one gap.
+	Depth uint64
+	// Gaps is the most gaps of one direction that are listed by TCPStream.Gaps; OnGap is called for all.
+	// Default 4096.
+	Gaps int
+	// Reorder is how many segments of a connection a packet may be late by: that many are held at a start in
+	// mid-stream, and wait behind a hole that the receiver says it has no part in, before the hole is given up.
+	// Default 32.
+	Reorder int
+}
+
+// Timeouts bound how long a follower waits, on the packet clock, with a resolution of a second.
+type Timeouts struct {
+	// Idle ends an open connection without packets. Default 5 minutes.
+	Idle time.Duration
+	// Handshake ends a connection that was never answered. Default 30 seconds.
+	Handshake time.Duration
+	// HalfClosed ends a connection of which one side has finished. Default 2 minutes.
+	HalfClosed time.Duration
+	// Linger is how long an ended connection takes up its late packets. Default 30 seconds.
+	Linger time.Duration
+	// Hole is how long bytes wait for an earlier one. Default 30 seconds.
+	Hole time.Duration
+	// Reorder is how late a packet may be, see Limits.Reorder. Default 200 milliseconds.
+	Reorder time.Duration
+}
+
+var errNoEngine = errors.New("config: no Engine: the native engine does not exist yet, " +
+	"use gopacketreassembly.New() from reassemble/gopacketreassembly")
+
+// complete returns the config with its defaults filled in.
+func (c Config) complete() (Config, error) {
+	if c.Engine == nil {
+		return c, errNoEngine
+	}
+	if c.Midstream > MidstreamIgnore {
+		return c, fmt.Errorf("config: unknown Midstream %d", c.Midstream)
+	}
+	for _, l := range []struct {
+		name string
+		v    *int
+		def  int
+	}{
+		{"Limits.Connections", &c.Limits.Connections, 1 << 20},
+		{"Limits.Buffered", &c.Limits.Buffered, 1 << 20},
+		{"Limits.Segments", &c.Limits.Segments, 512},
+		{"Limits.TotalBuffered", &c.Limits.TotalBuffered, 256 << 20},
+		{"Limits.Payload", &c.Limits.Payload, 64 << 20},
+		{"Limits.TotalPayload", &c.Limits.TotalPayload, 256 << 20},
+		{"Limits.Gaps", &c.Limits.Gaps, 4096},
+		{"Limits.Reorder", &c.Limits.Reorder, 32},
+	} {
+		if *l.v < 0 {
+			return c, fmt.Errorf("config: negative %s", l.name)
+		}
+		if *l.v == 0 {
+			*l.v = l.def
+		}
+	}
+	for _, t := range []struct {
+		name string
+		v    *time.Duration
+		def  time.Duration
+	}{
+		{"Timeouts.Idle", &c.Timeouts.Idle, 5 * time.Minute},
+		{"Timeouts.Handshake", &c.Timeouts.Handshake, 30 * time.Second},
+		{"Timeouts.HalfClosed", &c.Timeouts.HalfClosed, 2 * time.Minute},
+		{"Timeouts.Linger", &c.Timeouts.Linger, 30 * time.Second},
+		{"Timeouts.Hole", &c.Timeouts.Hole, 30 * time.Second},
+		{"Timeouts.Reorder", &c.Timeouts.Reorder, 200 * time.Millisecond},
+	} {
+		if *t.v < 0 {
+			return c, fmt.Errorf("config: negative %s", t.name)
+		}
+		if *t.v == 0 {
+			*t.v = t.def
+		}
+	}
+	return c, nil
+}

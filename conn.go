@@ -1,0 +1,213 @@
+package tcpfollow
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/tcpfollow/tcpfollow/internal/flowtable"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/reassemble"
+)
+
+// conn is the record of one connection. It lives in a slab and holds no pointer.
+//
+// Its two sides are those of the canonical flow key: side 0 sends in the key's own direction. Which of them is the
+// client may change until the stream is announced.
+type conn struct {
+	side    [2]side
+	id      uint64
+	opened  uint64 // number of the first frame
+	first   int64  // time of the first packet
+	last    int64  // time of the latest packet; of the end, once ended
+	packets uint32
+	flags   connFlags
+	client  uint8
+	start   StartKind
+	end     EndReason
+}
+
+// side is what one end of a connection sends. Offsets count from base; sequence numbers kept beside Next are within
+// half the sequence space of it, see unwrap.
+type side struct {
+	reassemble.Half
+	base    uint32 // sequence number of offset 0; valid when known
+	edge    uint32 // sequence number after the last byte seen
+	acked   uint32 // highest sequence number that the peer acknowledged; valid when ackKnown
+	fin     uint32 // sequence number of the FIN; valid when finSeen
+	waiting uint16 // segments that had to wait since bytes are held
+	behind  uint16 // segments that had to wait since lostAt
+	flags   sideFlags
+	heldAt  int64 // since when bytes are held, 0 when none are
+	lostAt  int64 // since when the peer is known to do without the hole at Next, 0 when it is not
+}
+
+type sideFlags uint8
+
+const (
+	known    sideFlags = 1 << iota // base is known
+	synSeen                        // and comes from the side's own SYN
+	ackKnown                       // the peer has acknowledged something
+	finSeen                        // a valid FIN was seen
+	stopped                        // the user wants no more
+	deep                           // Limits.Depth was reached
+)
+
+type connFlags uint8
+
+const (
+	connAnnounced   connFlags = 1 << iota // OnOpen was called
+	connEstablished                       // both SYNs were seen, or the connection was met in mid-stream
+	connHolding                           // segments wait for the start to be known
+	connEnded                             // the stream has ended; the record lingers
+	connStopping                          // StopAll was called
+	connFed                               // the engine knows the sides
+)
+
+func (s *side) has(f sideFlags) bool { return s.flags&f == f }
+func (s *side) set(f sideFlags)      { s.flags |= f }
+func (c *conn) has(f connFlags) bool { return c.flags&f == f }
+func (c *conn) set(f connFlags)      { c.flags |= f }
+
+// direction returns who sends on a side.
+func (c *conn) direction(side uint8) packet.Direction { return packet.Direction(side ^ c.client) }
+
+// sideOf returns the side that half lies in.
+func (c *conn) sideOf(h *reassemble.Half) uint8 {
+	if h == &c.side[0].Half {
+		return 0
+	}
+	return 1
+}
+
+// begin sets the sequence number of offset 0.
+func (s *side) begin(base uint32) {
+	s.base, s.edge = base, base
+	s.set(known)
+	if !s.has(ackKnown) {
+		s.acked = base
+	}
+}
+
+// unwrap returns the offset of a sequence number: the one nearest to Next. It is negative before the start.
+func (s *side) unwrap(seq uint32) int64 {
+	return int64(s.Next) + int64(int32(seq-(s.base+uint32(s.Next))))
+}
+
+// seqAt returns the sequence number of an offset.
+func (s *side) seqAt(off uint64) uint32 { return s.base + uint32(off) }
+
+// done reports whether the side has finished, and everything before its FIN was delivered or given up.
+func (s *side) done() bool { return s.has(finSeen) && s.Next >= s.finAt() }
+
+// finAt returns the offset of the side's FIN, or the largest offset if none was seen.
+func (s *side) finAt() uint64 {
+	if !s.has(finSeen) {
+		return math.MaxUint64
+	}
+	return uint64(s.unwrap(s.fin))
+}
+
+// ackedTo returns the offset up to which the peer has acknowledged the side's bytes, never below Next.
+func (s *side) ackedTo() uint64 {
+	if !s.has(ackKnown | known) {
+		return s.Next
+	}
+	return uint64(max(s.unwrap(s.acked), int64(s.Next)))
+}
+
+// later returns the later of two sequence numbers (RFC 9293 §3.4).
+func later(a, b uint32) uint32 {
+	if int32(a-b) > 0 {
+		return a
+	}
+	return b
+}
+
+func (f *TCPStreamFollower) addrOf(ref flowtable.Ref, side int) netip.AddrPort {
+	key := f.table.Key(ref)
+	if side == 0 {
+		return key.Src()
+	}
+	return key.Dst()
+}
+
+// stream returns the handle of a connection, making it if there is none.
+func (f *TCPStreamFollower) stream(ref flowtable.Ref) *TCPStream {
+	for int(ref) >= len(f.streams) {
+		f.streams = append(f.streams, nil)
+	}
+	if f.streams[ref] == nil {
+		f.streams[ref] = &TCPStream{f: f, ref: ref}
+	}
+	return f.streams[ref]
+}
+
+// extraOf returns the extra part of a connection if it has one.
+func (f *TCPStreamFollower) extraOf(ref flowtable.Ref) *extra {
+	if int(ref) < len(f.streams) && f.streams[ref] != nil {
+		return f.streams[ref].more
+	}
+	return nil
+}
+
+// deadline returns when a connection's next timer is due.
+func (f *TCPStreamFollower) deadline(ref flowtable.Ref, c *conn) int64 {
+	t := &f.cfg.Timeouts
+	if c.has(connEnded) {
+		return c.last + int64(t.Linger)
+	}
+	if c.has(connHolding) {
+		return f.extraOf(ref).heldAt + int64(t.Reorder)
+	}
+	at := f.idleAt(c)
+	for i := range c.side {
+		s := &c.side[i]
+		if s.heldAt != 0 {
+			at = min(at, s.heldAt+int64(t.Hole))
+		}
+		if s.lostAt != 0 {
+			at = min(at, s.lostAt+int64(t.Reorder))
+		}
+	}
+	return at
+}
+
+// idleAt returns when an open connection ends for want of packets.
+func (f *TCPStreamFollower) idleAt(c *conn) int64 {
+	t := &f.cfg.Timeouts
+	wait := t.Idle
+	switch {
+	case !c.has(connEstablished):
+		wait = t.Handshake
+	case c.side[0].has(finSeen) || c.side[1].has(finSeen):
+		wait = t.HalfClosed
+	}
+	return c.last + int64(wait)
+}
+
+// schedule sets a connection's timer anew, after its deadline may have come nearer.
+func (f *TCPStreamFollower) schedule(ref flowtable.Ref, c *conn) {
+	f.table.Schedule(ref, f.deadline(ref, c))
+}
+
+// advance moves the packet clock and runs the timers that came up, at whole seconds only, so that a run does not
+// depend on how packets are grouped.
+func (f *TCPStreamFollower) advance(now int64) {
+	if now <= f.clock {
+		return
+	}
+	f.clock = now
+	if now < f.nextTick {
+		return
+	}
+	tick := int64(flowtable.Tick)
+	f.nextTick = now - now%tick + tick
+	f.due = f.table.Advance(now, f.due[:0])
+	if len(f.due) > 0 {
+		f.expire(now)
+	}
+}
+
+// timestamp returns t as the JSON output and StreamInfo have it.
+func timestamp(t int64) time.Time { return time.Unix(0, t).UTC() }

@@ -1,0 +1,280 @@
+// Package tcpfollow follows TCP streams out of captured packets and calls back with what client and server said.
+//
+// A [TCPStreamFollower] is fed frames, packets or segments, in any of several forms; it finds the connections among
+// them, tells client and server apart, puts the bytes of each direction in order and calls back: for data, for the
+// end, and, when asked, for the opening, for gaps and for conflicting copies. No byte is lost, invented or reordered
+// without a gap, a conflict or a counter that says so.
+//
+// Everything happens during the calls that feed it, on the packets' own clock: results depend on the input alone.
+package tcpfollow
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"io"
+	"iter"
+
+	"github.com/google/gopacket"
+
+	"github.com/tcpfollow/tcpfollow/internal/flowtable"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/reassemble"
+)
+
+// ErrReentrant is returned by, and described by the verdict of, a call from inside a callback.
+var ErrReentrant = errors.New("follower called from inside one of its callbacks")
+
+// StreamFunc is a callback for a stream.
+type StreamFunc func(*TCPStream)
+
+// TCPStreamFollower follows TCP streams. It is not safe for concurrent use.
+//
+// Per stream, callbacks come in this order: OnOpen, then data, gaps and conflicts as they are delivered, then one
+// end, last. Data is never empty. Across streams they come in the order of the packets that caused them.
+type TCPStreamFollower struct {
+	cfg     Config
+	data    StreamFunc
+	end     StreamFunc
+	decoder *packet.Decoder
+	table   *flowtable.Table[packet.FlowKey, conn]
+	streams []*TCPStream // by Ref
+	seed    uint64
+
+	clock    int64 // the latest packet time
+	nextTick int64 // when timers are looked at next
+	due      []flowtable.Ref
+	nextID   uint64
+	buffered int // bytes that wait, in all connections
+	payload  int // bytes accumulated, in all streams
+	stats    Stats
+
+	frame   uint64 // being followed
+	lastID  uint64 // see LastStream
+	lastOK  bool
+	busy    bool // inside a call
+	closed  bool
+	at      flowtable.Ref // the connection that the engine is called for
+	chunk   Chunk         // valid while chunkOf's data callback runs
+	chunkOf *TCPStream
+	pkts    [batchSize]packet.Packet
+}
+
+// batchSize is how many packets are decoded before they are followed.
+const batchSize = 32
+
+// New returns a follower that calls data when a stream has new payload and end when it is over; either may be nil.
+func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
+	if cfg == nil {
+		cfg = &Config{}
+	}
+	full, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := packet.NewDecoder(&full.Decode)
+	if err != nil {
+		return nil, err
+	}
+	return &TCPStreamFollower{
+		cfg: full, data: data, end: end, decoder: decoder,
+		table: flowtable.New[packet.FlowKey, conn](),
+		seed:  maphash.Bytes(maphash.MakeSeed(), nil) | 1,
+	}, nil
+}
+
+// Feed follows one packet. nil and packets without TCP are ignored, and the verdict says so. The packet is decoded
+// anew from its Data, by the type of its first layer; it is never changed.
+func (f *TCPStreamFollower) Feed(pdu gopacket.Packet) Verdict {
+	if pdu == nil {
+		return NotTCP
+	}
+	fr, ok := f.frameOf(pdu)
+	if !ok {
+		f.stats.Frames++
+		return f.count(NotTCP)
+	}
+	return f.FeedFrame(fr)
+}
+
+// FeedAll feeds every packet of a sequence. Packets that are nil are skipped.
+func (f *TCPStreamFollower) FeedAll(pdus iter.Seq[gopacket.Packet]) {
+	for p := range pdus {
+		f.Feed(p)
+	}
+}
+
+// FeedFrame follows one frame. A Number of 0 is replaced by the count of frames fed. It does not allocate, but for a
+// new stream.
+func (f *TCPStreamFollower) FeedFrame(fr packet.Frame) Verdict {
+	if f.busy || f.closed {
+		return Reentrant
+	}
+	f.busy = true
+	defer f.leave()
+	if fr.Number == 0 {
+		fr.Number = f.stats.Frames + 1
+	}
+	p := &f.pkts[0]
+	f.decoder.Decode(&fr, p)
+	return f.packet(p)
+}
+
+// FeedBatch follows the frames of a batch, faster than one by one and with the same result. When verdicts is not nil
+// it must be as long as the batch, and is filled.
+func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
+	if f.busy || f.closed {
+		for i := range verdicts {
+			verdicts[i] = Reentrant
+		}
+		return
+	}
+	f.busy = true
+	defer f.leave()
+	for start := 0; start < len(b.Frames); start += batchSize {
+		frames := b.Frames[start:min(start+batchSize, len(b.Frames))]
+		for i := range frames {
+			f.decoder.Decode(&frames[i], &f.pkts[i])
+		}
+		for i := range frames {
+			v := f.packet(&f.pkts[i])
+			if verdicts != nil {
+				verdicts[start+i] = v
+			}
+		}
+	}
+}
+
+// FeedSegment follows one segment that the caller decoded: key is its 5-tuple as sent. A Number of 0 is replaced by
+// the count of frames fed. It does not allocate, but for a new stream.
+func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verdict {
+	if f.busy || f.closed {
+		return Reentrant
+	}
+	f.busy = true
+	defer f.leave()
+	f.stats.Frames++
+	if seg.Number == 0 {
+		seg.Number = f.stats.Frames
+	}
+	f.frame, f.lastOK = seg.Number, false
+	f.advance(seg.Time)
+	return f.count(f.segment(&key, &seg))
+}
+
+// Follow feeds all of src and closes the follower. It returns the first error of src but io.EOF, or that of ctx;
+// what came before it has been followed.
+func (f *TCPStreamFollower) Follow(ctx context.Context, src packet.Source) error {
+	var b packet.Batch
+	var err error
+	for err == nil {
+		if err = ctx.Err(); err == nil {
+			if err = src.ReadBatch(&b); err == nil {
+				f.FeedBatch(&b, nil)
+			}
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Close ends every open stream, in the order in which they were opened, after delivering what is held of it. A closed
+// follower takes nothing more. Closing again does nothing.
+func (f *TCPStreamFollower) Close() error {
+	if f.busy {
+		return ErrReentrant
+	}
+	if f.closed {
+		return nil
+	}
+	f.busy = true
+	defer f.leave()
+	f.closed = true
+	f.endAll()
+	return nil
+}
+
+// Frame returns the number of the frame that is being followed, or was last.
+func (f *TCPStreamFollower) Frame() uint64 { return f.frame }
+
+// LastStream returns the ID of the stream that the packet fed last belongs to, if it belongs to one.
+func (f *TCPStreamFollower) LastStream() (id uint64, ok bool) { return f.lastID, f.lastOK }
+
+// Stats returns the counters so far.
+func (f *TCPStreamFollower) Stats() Stats { return f.stats }
+
+// DecoderStats returns the counters of the packet decoder.
+func (f *TCPStreamFollower) DecoderStats() packet.DecoderStats { return f.decoder.Stats() }
+
+// leave makes the follower callable again, also after a callback that panicked.
+func (f *TCPStreamFollower) leave() {
+	f.busy = false
+	f.chunk, f.chunkOf = Chunk{}, nil
+}
+
+func (f *TCPStreamFollower) count(v Verdict) Verdict {
+	f.stats.Verdicts[v]++
+	return v
+}
+
+// packet follows one decoded packet.
+func (f *TCPStreamFollower) packet(p *packet.Packet) Verdict {
+	f.stats.Frames++
+	f.frame, f.lastOK = p.Number, false
+	f.advance(p.Time)
+	switch {
+	case p.IsTCP():
+		if p.Checksum == packet.ChecksumBad {
+			return f.count(BadChecksum)
+		}
+		return f.count(f.segment(&p.Key, &p.TCP))
+	case p.Status == packet.OK, p.Status == packet.NotIP:
+		return f.count(NotTCP)
+	case p.Status == packet.Fragment:
+		return f.count(Fragment)
+	}
+	if f.cfg.OnError != nil {
+		f.cfg.OnError(p.Err())
+	}
+	return f.count(Undecodable)
+}
+
+// segment follows one segment, whose time the clock has reached.
+func (f *TCPStreamFollower) segment(key *packet.FlowKey, seg *packet.TCP) Verdict {
+	canonical, reversed := key.Canonical()
+	var from uint8
+	if reversed {
+		from = 1
+	}
+	hash := canonical.Hash(f.seed)
+	ref := f.table.Lookup(hash, &canonical)
+	if ref != 0 && f.table.At(ref).has(connEnded) {
+		if !f.reopens(f.table.At(ref), from, seg) {
+			return f.late(f.table.At(ref), from, seg)
+		}
+		f.forget(ref)
+		ref = 0
+	}
+	opened := ref == 0
+	if opened {
+		if !f.opens(seg) {
+			return NoStream
+		}
+		ref = f.open(hash, &canonical, from, seg)
+	}
+	c := f.table.At(ref)
+	f.lastID, f.lastOK = c.id, true
+	c.last = max(c.last, seg.Time)
+	if c.packets++; c.packets == 0 {
+		c.packets-- // saturate
+	}
+	v := f.follow(ref, c, from, seg)
+	if opened && v == Control {
+		v = Opened
+	}
+	return v
+}
+
+var _ reassemble.Sink = (*sink)(nil)

@@ -1,0 +1,133 @@
+package tcpfollow
+
+import (
+	"slices"
+
+	"github.com/tcpfollow/tcpfollow/internal/flowtable"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/reassemble"
+)
+
+// acknowledge follows an acknowledgement that side from sends. When it covers a hole, the receiver has bytes that
+// were not captured: they may still come, out of order, but not for long.
+func (f *TCPStreamFollower) acknowledge(ref flowtable.Ref, c *conn, from uint8, ack uint32) {
+	peer := &c.side[from^1]
+	if !peer.has(known) {
+		f.hint(c, from, &packet.TCP{Flags: packet.ACK, Ack: ack})
+		return
+	}
+	off := peer.unwrap(ack)
+	if ahead := off - int64(peer.Next); ahead > maxAhead || ahead < -maxAhead {
+		return
+	}
+	if peer.has(ackKnown) {
+		ack = later(peer.acked, ack)
+	}
+	peer.acked = ack
+	peer.set(ackKnown)
+	f.notePassed(ref, c, from^1)
+}
+
+// notePassed notes since when the receiver of a side is known to do without the hole at Next.
+func (f *TCPStreamFollower) notePassed(ref flowtable.Ref, c *conn, from uint8) {
+	s := &c.side[from]
+	if s.lostAt == 0 && (s.Buffered > 0 || s.has(finSeen)) && s.ackedTo() > s.Next && !s.done() {
+		s.lostAt, s.behind = f.clock, 0
+		f.schedule(ref, c)
+	}
+}
+
+// giveUp gives up the holes of a connection that have no hope: acknowledged ones that did not come in time, and those
+// in front of too much.
+func (f *TCPStreamFollower) giveUp(ref flowtable.Ref, c *conn) {
+	for i := range c.side {
+		from := uint8(i)
+		s := &c.side[i]
+		if s.lostAt != 0 && (int(s.behind) >= f.cfg.Limits.Reorder || f.clock-s.lostAt >= int64(f.cfg.Timeouts.Reorder)) {
+			s.lostAt = 0
+			edge := uint64(max(s.unwrap(s.edge), int64(s.Next)))
+			f.skip(ref, c, from, min(s.ackedTo(), edge), reassemble.GapLost)
+			f.notePassed(ref, c, from)
+		}
+		for s.Buffered > 0 && !c.has(connEnded) {
+			switch {
+			case int(s.Buffered) > f.cfg.Limits.Buffered || int(s.waiting) > f.cfg.Limits.Segments:
+				f.stats.LimitBuffered++
+			case f.buffered > f.cfg.Limits.TotalBuffered:
+				f.stats.LimitTotal++
+			case s.heldAt != 0 && f.clock-s.heldAt >= int64(f.cfg.Timeouts.Hole):
+				f.stats.LimitHole++
+				s.heldAt = f.clock
+			default:
+				return
+			}
+			f.skip(ref, c, from, reassemble.FirstHole, reassemble.GapLimit)
+			if int(s.waiting) > f.cfg.Limits.Segments {
+				s.waiting--
+			}
+		}
+	}
+}
+
+// skip gives up the holes of a side below to. Bytes that the snapshot length cut off are gaps for that reason.
+func (f *TCPStreamFollower) skip(ref flowtable.Ref, c *conn, from uint8, to uint64, why reassemble.GapReason) {
+	s := &c.side[from]
+	if more := f.extraOf(ref); more != nil && len(more.cuts) > 0 && to != reassemble.FirstHole {
+		slices.SortStableFunc(more.cuts, func(a, b cut) int {
+			if a.off < b.off {
+				return -1
+			}
+			return 1
+		})
+		for _, cut := range slices.Clone(more.cuts) {
+			if cut.side != from || cut.off >= to || cut.end <= s.Next {
+				continue
+			}
+			f.engineSkip(ref, c, from, cut.off, why)
+			f.engineSkip(ref, c, from, min(cut.end, to), reassemble.GapTruncated)
+		}
+	}
+	f.engineSkip(ref, c, from, to, why)
+	f.cutsDue(ref, c, from)
+}
+
+func (f *TCPStreamFollower) engineSkip(ref flowtable.Ref, c *conn, from uint8, to uint64, why reassemble.GapReason) {
+	s := &c.side[from]
+	if s.has(stopped) || s.Buffered == 0 && (to <= s.Next || to == reassemble.AllHoles) {
+		return
+	}
+	f.feeds(c)
+	f.engine(ref, c, from, func(out reassemble.Sink) { f.cfg.Engine.Skip(&s.Half, to, why, out) })
+	if s.has(known) {
+		s.edge = later(s.edge, s.seqAt(s.Next))
+	}
+}
+
+// feeds makes the engine know the sides of a connection.
+func (f *TCPStreamFollower) feeds(c *conn) {
+	if !c.has(connFed) {
+		c.set(connFed)
+		f.cfg.Engine.Open(&c.side[0].Half, c.id<<1)
+		f.cfg.Engine.Open(&c.side[1].Half, c.id<<1|1)
+	}
+}
+
+// gap reports a hole to the user. The side's Next is already past it.
+func (f *TCPStreamFollower) gap(ref flowtable.Ref, c *conn, from uint8, off, n uint64, why reassemble.GapReason) {
+	g := Gap{c.direction(from), off, n, why}
+	st := f.stream(ref)
+	p := &st.needs().payload[g.Direction]
+	p.missing += n
+	f.stats.Gaps++
+	f.stats.GapBytes += n
+	if last := len(p.gaps) - 1; last >= 0 && p.gaps[last].Offset+p.gaps[last].Length == off {
+		p.gaps[last].Length += n
+	} else if len(p.gaps) < f.cfg.Limits.Gaps {
+		p.gaps = append(p.gaps, g)
+	} else {
+		p.unlisted++
+	}
+	if f.cfg.OnGap != nil {
+		f.cfg.OnGap(st, g)
+	}
+}

@@ -1,0 +1,268 @@
+package tcpfollow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	tf "github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/internal/cli"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
+	"github.com/tcpfollow/tcpfollow/reassemble/gopacketreassembly"
+)
+
+// input is what all commands that follow streams have in common: where frames come from, and how they are followed.
+type input struct {
+	files    []string
+	engine   string
+	checksum string
+	count    uint64
+	quiet    bool
+	verbose  bool
+	strict   bool
+	noMid    bool
+	keyVLAN  bool
+	keyTun   bool
+	cfg      tf.Config
+	file     pcapfile.Config
+}
+
+// flags adds the common flags to a command.
+func (in *input) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.SortFlags = false
+	fl.StringArrayVarP(&in.files, "read", "r", nil, "capture `file` or directory to read, besides the arguments; may be repeated")
+	fl.Uint64VarP(&in.count, "count", "c", 0, "stop after so many frames")
+	fl.StringVar(&in.engine, "engine", "gopacket", "reassembly engine: gopacket")
+	fl.StringVar(&in.checksum, "checksum", "auto", "TCP checksums: auto (believe captures that look offloaded), off, strict")
+	fl.BoolVar(&in.noMid, "no-midstream", false, "ignore connections whose opening was not captured")
+	fl.BoolVar(&in.cfg.AnyReset, "any-reset", false, "let every RST close its connection, not only those that RFC 5961 accepts")
+	fl.BoolVar(&in.keyVLAN, "key-vlan", false, "tell equal connections in different VLANs apart")
+	fl.BoolVar(&in.keyTun, "key-tunnel", false, "tell equal connections in different tunnels apart")
+	fl.BoolVar(&in.strict, "strict", false, "stop at the first undecodable frame, with exit status 1")
+	fl.BoolVarP(&in.quiet, "quiet", "q", false, "no summary and no progress on standard error")
+	fl.BoolVarP(&in.verbose, "verbose", "v", false, "name every undecodable frame on standard error")
+
+	l := &in.cfg.Limits
+	for _, f := range []struct {
+		name, usage string
+		v           *int
+	}{
+		{"max-connections", "most `connections` known at a time (default 1048576)", &l.Connections},
+		{"max-buffered", "most `bytes` of a direction that wait for an earlier one (default 1 MiB)", &l.Buffered},
+		{"max-segments", "most `segments` of a direction that wait for an earlier one (default 512)", &l.Segments},
+		{"max-total-buffered", "most `bytes` that wait in all directions together (default 256 MiB)", &l.TotalBuffered},
+		{"max-gaps", "most `gaps` of a direction that are listed (default 4096)", &l.Gaps},
+		{"reorder-segments", "how many `segments` late a packet may be before a hole counts as lost (default 32)", &l.Reorder},
+	} {
+		fl.IntVar(f.v, f.name, 0, f.usage)
+	}
+	fl.Uint64Var(&l.Depth, "depth", 0, "follow only so many `bytes` of each direction (default no limit)")
+	t := &in.cfg.Timeouts
+	for _, f := range []struct {
+		name, usage string
+		v           *time.Duration
+	}{
+		{"idle-timeout", "end a connection without packets after `time` (default 5m)", &t.Idle},
+		{"handshake-timeout", "end a connection that was never answered after `time` (default 30s)", &t.Handshake},
+		{"half-closed-timeout", "end a connection that one side has finished after `time` (default 2m)", &t.HalfClosed},
+		{"linger", "take late packets of an ended connection for `time` (default 30s)", &t.Linger},
+		{"hole-timeout", "give up a hole after `time` (default 30s)", &t.Hole},
+		{"reorder-time", "how late a packet may be before a hole counts as lost, a `time` (default 200ms)", &t.Reorder},
+	} {
+		fl.DurationVar(f.v, f.name, 0, f.usage)
+	}
+	fl.IntVar(&in.file.MaxFrame, "max-frame", 0, "most captured `bytes` of one frame (default 16 MiB)")
+	fl.Int64Var(&in.file.MaxSkip, "max-skip", 0, "most decompressed `bytes` without a frame among them (default 1 GiB)")
+	fl.Int64Var(&in.file.MaxDecompressed, "max-decompressed", 0, "most `bytes` that a compressed file may hold (default no limit)")
+}
+
+// payloadFlags adds the limits on accumulated payload, for commands that accumulate.
+func (in *input) payloadFlags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.IntVar(&in.cfg.Limits.Payload, "max-payload", 0, "most `bytes` of a direction to compare late copies with (default 64 MiB)")
+	fl.IntVar(&in.cfg.Limits.TotalPayload, "max-total-payload", 0, "the same for all open streams together (default 256 MiB)")
+}
+
+// config returns the follower's configuration.
+func (in *input) config() (*tf.Config, error) {
+	cfg := in.cfg
+	switch in.engine {
+	case "gopacket":
+		cfg.Engine = gopacketreassembly.New()
+	case "native":
+		return nil, cli.Usage("--engine: the native engine does not exist yet; use gopacket")
+	default:
+		return nil, cli.Usage("--engine: %q is none of gopacket", in.engine)
+	}
+	switch in.checksum {
+	case "auto":
+		cfg.Decode.Checksum = packet.ChecksumAuto
+	case "off":
+		cfg.Decode.Checksum = packet.ChecksumOff
+	case "strict":
+		cfg.Decode.Checksum = packet.ChecksumStrict
+	default:
+		return nil, cli.Usage("--checksum: %q is none of auto, off, strict", in.checksum)
+	}
+	if in.noMid {
+		cfg.Midstream = tf.MidstreamIgnore
+	}
+	cfg.Decode.KeyVLAN, cfg.Decode.KeyTunnel = in.keyVLAN, in.keyTun
+	return &cfg, nil
+}
+
+// session is one run over the input.
+type session struct {
+	in       *input
+	follower *tf.TCPStreamFollower
+	set      *pcapfile.Set
+	errs     []error // undecodable frames, with --strict the first
+	stderr   io.Writer
+	// each, when set, is called with every frame once it has been followed.
+	each func(*packet.Frame, tf.Verdict) error
+}
+
+// run follows all of the input, prints the summary, and returns what the command is to end with.
+func (in *input) run(cmd *cobra.Command, args []string, data, end tf.StreamFunc, cfg *tf.Config, each func(*packet.Frame, tf.Verdict) error) error {
+	files := append(in.files, args...)
+	if len(files) == 0 {
+		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
+	}
+	s := &session{in: in, stderr: cmd.ErrOrStderr(), each: each}
+	cfg.OnError = s.undecodable
+	var err error
+	if s.follower, err = tf.New(data, end, cfg); err != nil {
+		return &cli.Coded{Code: cli.ExitUsage, Err: err}
+	}
+	if s.set, err = pcapfile.OpenAll(files, &in.file); err != nil {
+		return err
+	}
+	defer s.set.Close()
+	err = s.follow(cmd.Context())
+	if closeErr := s.follower.Close(); err == nil {
+		err = closeErr
+	}
+	return s.summary(err)
+}
+
+// follow feeds the follower to the end of the input.
+func (s *session) follow(ctx context.Context) error {
+	progress := cli.NewProgress(s.stderr, s.set.Size(), s.in.quiet)
+	defer progress.Done()
+	var b packet.Batch
+	for ctx.Err() == nil {
+		if err := s.set.ReadBatch(&b); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		seen := s.follower.Stats().Frames
+		last := s.in.count > 0 && seen+uint64(len(b.Frames)) >= s.in.count
+		if last {
+			b.Frames = b.Frames[:s.in.count-seen]
+		}
+		if err := s.feed(&b); err != nil {
+			return err
+		}
+		progress.Update(s.set.BytesRead(), seen)
+		if last {
+			return nil
+		}
+	}
+	return nil // interrupted: what was read is shown, and the summary follows
+}
+
+func (s *session) feed(b *packet.Batch) error {
+	if s.each == nil && !s.in.strict {
+		s.follower.FeedBatch(b, nil)
+		return nil
+	}
+	for i := range b.Frames {
+		v := s.follower.FeedFrame(b.Frames[i])
+		if s.each != nil {
+			if err := s.each(&b.Frames[i], v); err != nil {
+				return err
+			}
+		}
+		if s.in.strict && len(s.errs) > 0 {
+			return s.errs[0]
+		}
+	}
+	return nil
+}
+
+func (s *session) undecodable(err error) {
+	if s.in.strict && len(s.errs) == 0 {
+		s.errs = append(s.errs, fmt.Errorf("%s: %w", s.set.Name(), err))
+	}
+	if s.in.verbose {
+		fmt.Fprintf(s.stderr, "tcpfollow: %s: %s\n", cli.EscapeLine(s.set.Name()), cli.EscapeLine(err.Error()))
+	}
+}
+
+// summary says on standard error what was seen and lost, and turns err into the command's.
+func (s *session) summary(err error) error {
+	st, ds := s.follower.Stats(), s.follower.DecoderStats()
+	if !s.in.quiet {
+		fmt.Fprintf(s.stderr, "%d frames, %d streams, %d bytes of payload", st.Frames, st.Streams, st.Bytes)
+		for _, n := range []struct {
+			count uint64
+			what  string
+		}{
+			{st.GapBytes, "bytes missing"},
+			{st.Conflicts, "bytes in conflict"},
+			{st.Verdicts[tf.Undecodable], "frames undecodable"},
+			{st.Verdicts[tf.Fragment], "fragments"},
+			{st.Verdicts[tf.BadChecksum], "wrong checksums"},
+			{st.Verdicts[tf.OutOfWindow], "segments out of window"},
+			{st.BeforeStart, "bytes before a start"},
+			{st.AfterFIN + st.AfterEnd, "bytes after an end"},
+			{st.Verdicts[tf.BadReset], "resets ignored"},
+			{st.Verdicts[tf.BadSYN], "SYNs ignored"},
+		} {
+			if n.count > 0 {
+				fmt.Fprintf(s.stderr, ", %d %s", n.count, n.what)
+			}
+		}
+		fmt.Fprintln(s.stderr)
+		for status, n := range ds.Status {
+			if n > 0 && packet.Status(status).Undecodable() {
+				fmt.Fprintf(s.stderr, "  %d frames undecodable: %v\n", n, packet.Status(status))
+			}
+		}
+	}
+	var limits []string
+	for _, l := range []struct {
+		n    uint64
+		name string
+	}{
+		{st.LimitBuffered, "--max-buffered or --max-segments"},
+		{st.LimitTotal, "--max-total-buffered"},
+		{st.LimitHole, "--hole-timeout"},
+		{st.LimitConnections, "--max-connections"},
+	} {
+		if l.n > 0 {
+			limits = append(limits, fmt.Sprintf("%s (%d times)", l.name, l.n))
+		}
+	}
+	if len(limits) > 0 {
+		err = errors.Join(err, cli.Partial(fmt.Errorf("results are partial: limits reached: %s", strings.Join(limits, ", "))))
+	}
+	if errors.Is(err, pcapfile.ErrTruncated) || errors.Is(err, pcapfile.ErrCorrupt) || errors.Is(err, pcapfile.ErrTooLarge) {
+		return cli.Partial(err)
+	}
+	var perr *fs.PathError
+	if errors.As(err, &perr) {
+		return fmt.Errorf("%s: %w", perr.Path, perr.Err)
+	}
+	return err
+}

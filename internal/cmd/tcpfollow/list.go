@@ -1,0 +1,209 @@
+package tcpfollow
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/csv"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	tf "github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/internal/cli"
+	"github.com/tcpfollow/tcpfollow/packet"
+)
+
+// streamRow is a line of ls.
+type streamRow struct {
+	Stream          uint64      `json:"stream"`
+	Client          string      `json:"client"`
+	Server          string      `json:"server"`
+	Start           string      `json:"start"`
+	End             string      `json:"end"`
+	First           time.Time   `json:"first"`
+	Last            time.Time   `json:"last"`
+	Frame           uint64      `json:"frame"`
+	Packets         uint64      `json:"packets"`
+	ClientBytes     uint64      `json:"client_bytes"`
+	ServerBytes     uint64      `json:"server_bytes"`
+	ClientGaps      [][2]uint64 `json:"client_gaps"`
+	ServerGaps      [][2]uint64 `json:"server_gaps"`
+	ClientMissing   uint64      `json:"client_missing"`
+	ServerMissing   uint64      `json:"server_missing"`
+	ClientConflicts int         `json:"client_conflicts"`
+	ServerConflicts int         `json:"server_conflicts"`
+	ClientSHA256    string      `json:"client_sha256,omitempty"`
+	ServerSHA256    string      `json:"server_sha256,omitempty"`
+}
+
+// lister collects the rows of ls and prints them in the order of opening, each as soon as all before it are there.
+type lister struct {
+	print   func(*streamRow) error
+	next    uint64
+	waiting map[uint64]*streamRow
+	digests bool
+	err     error
+}
+
+// digests are the running digests of a stream, by direction.
+type digests [2]hash.Hash
+
+func newList() *cobra.Command {
+	var in input
+	var output string
+	var compare bool
+	l := &lister{waiting: map[uint64]*streamRow{}}
+	cmd := &cobra.Command{
+		Use:   "ls [flags] FILE...",
+		Short: "List the TCP streams of captures, one line each",
+		Long: `ls prints one line a stream, in the order in which they were opened.
+
+Bytes are those delivered; what is missing is listed apart, as [offset, length].
+start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
+(mid). end is one of fin, reset, refused, timeout, superseded, evicted, eof.`,
+		Example: `  tcpfollow ls http.pcap
+  tcpfollow ls -o json --digests day1/ | jq 'select(.server_gaps != [])'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
+			flush, err := l.output(output, out)
+			if err != nil {
+				return err
+			}
+			cfg, err := in.config()
+			if err != nil {
+				return err
+			}
+			cfg.Incremental = !compare
+			var data tf.StreamFunc
+			if l.digests {
+				data = hashChunk
+			}
+			err = in.run(cmd, args, data, l.add, cfg, nil)
+			return firstError(l.err, flush(), out.Flush(), err)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "output format: text, json, csv")
+	cmd.Flags().BoolVar(&l.digests, "digests", false, "add the SHA-256 of what each side sent")
+	cmd.Flags().BoolVar(&compare, "compare", true, "keep payload in memory, to compare late copies of bytes with it")
+	in.payloadFlags(cmd)
+	in.flags(cmd)
+	return cmd
+}
+
+// hashChunk adds a chunk to its stream's digest.
+func hashChunk(s *tf.TCPStream) {
+	d, ok := s.User().(*digests)
+	if !ok {
+		d = &digests{sha256.New(), sha256.New()}
+		s.SetUser(d)
+	}
+	c := s.Chunk()
+	d[c.Direction].Write(c.Bytes)
+}
+
+// add is the end callback.
+func (l *lister) add(s *tf.TCPStream) {
+	info := s.Info()
+	c, v := &info.Halves[packet.ClientToServer], &info.Halves[packet.ServerToClient]
+	row := &streamRow{
+		Stream: info.ID, Client: info.Client.String(), Server: info.Server.String(),
+		Start: info.Start.String(), End: info.End.String(), First: info.First, Last: info.Last,
+		Frame: info.Opened, Packets: info.Packets, ClientBytes: c.Bytes, ServerBytes: v.Bytes,
+		ClientGaps: gapList(c.Gaps), ServerGaps: gapList(v.Gaps), ClientMissing: c.Missing, ServerMissing: v.Missing,
+		ClientConflicts: c.Conflicts, ServerConflicts: v.Conflicts,
+	}
+	if l.digests {
+		d, ok := s.User().(*digests)
+		if !ok {
+			d = &digests{sha256.New(), sha256.New()}
+		}
+		row.ClientSHA256, row.ServerSHA256 = hex.EncodeToString(d[0].Sum(nil)), hex.EncodeToString(d[1].Sum(nil))
+	}
+	l.waiting[row.Stream] = row
+	for {
+		row, ok := l.waiting[l.next]
+		if !ok {
+			return
+		}
+		delete(l.waiting, l.next)
+		l.next++
+		if l.err == nil {
+			l.err = l.print(row)
+		}
+	}
+}
+
+func gapList(gaps []tf.Gap) [][2]uint64 {
+	list := make([][2]uint64, 0, len(gaps))
+	for _, g := range gaps {
+		list = append(list, [2]uint64{g.Offset, g.Length})
+	}
+	return list
+}
+
+// output sets l.print for a format, and returns what finishes it.
+func (l *lister) output(format string, w io.Writer) (flush func() error, err error) {
+	switch format {
+	case "json":
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		l.print = func(r *streamRow) error { return enc.Encode(r) }
+		return func() error { return nil }, nil
+	case "csv":
+		cw := csv.NewWriter(w)
+		header := []string{
+			"stream", "client", "server", "start", "end", "first", "last", "frame", "packets", "client_bytes", "server_bytes",
+			"client_missing", "server_missing", "client_conflicts", "server_conflicts",
+		}
+		if l.digests {
+			header = append(header, "client_sha256", "server_sha256")
+		}
+		err := cw.Write(header)
+		l.print = func(r *streamRow) error {
+			row := []string{
+				utoa(r.Stream), r.Client, r.Server, r.Start, r.End, r.First.Format(time.RFC3339Nano), r.Last.Format(time.RFC3339Nano),
+				utoa(r.Frame), utoa(r.Packets), utoa(r.ClientBytes), utoa(r.ServerBytes), utoa(r.ClientMissing), utoa(r.ServerMissing),
+				strconv.Itoa(r.ClientConflicts), strconv.Itoa(r.ServerConflicts),
+			}
+			if l.digests {
+				row = append(row, r.ClientSHA256, r.ServerSHA256)
+			}
+			return cw.Write(row)
+		}
+		return func() error { cw.Flush(); return cw.Error() }, err
+	case "text":
+		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		_, err := fmt.Fprintln(tw, "STREAM\tCLIENT\tSERVER\tSTART\tEND\tFIRST\tSECONDS\tPACKETS\tCLIENT BYTES\tSERVER BYTES\tMISSING\tCONFLICTS")
+		rows := 0
+		l.print = func(r *streamRow) error {
+			_, err := fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%.3f\t%d\t%d\t%d\t%d\t%d\n", r.Stream, r.Client, r.Server, r.Start, r.End,
+				r.First.Format("2006-01-02 15:04:05"), r.Last.Sub(r.First).Seconds(), r.Packets, r.ClientBytes, r.ServerBytes,
+				r.ClientMissing+r.ServerMissing, r.ClientConflicts+r.ServerConflicts)
+			if rows++; rows%1000 == 0 {
+				tw.Flush() // a page at a time, so that memory stays flat
+			}
+			return err
+		}
+		return tw.Flush, err
+	}
+	return nil, cli.Usage("-o: %q is none of text, json, csv", format)
+}
+
+func utoa(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// firstError returns the first error that is one.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+// Package tcpfollow is the tcpfollow program.
+package tcpfollow
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// New returns the program's command tree.
+func New() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tcpfollow",
+		Short: "Follow TCP streams out of captures: what client and server said",
+		Long: `tcpfollow reads captured packets and shows the TCP conversations among them.
+
+Client and server are told apart, bytes come in order, and whatever is missing,
+comes twice or makes no sense is shown or counted, never dropped in silence.
+
+Input is pcap, pcapng or snoop, plain or compressed with gzip or zstd; "-" is
+standard input, a directory stands for the captures in it.
+
+Exit status: 0 all went well, 1 an error, 2 wrong usage, 3 results are partial
+(a truncated file, a limit that was reached), 4 not permitted to capture.`,
+		Example: `  tcpfollow follow http.pcap              show every conversation
+  tcpfollow ls http.pcap                  one line a stream
+  tcpfollow follow --stream 3 --hex a.pcapng.gz
+  tcpdump -w - | tcpfollow follow -`,
+		Args:              cobra.NoArgs,
+		DisableAutoGenTag: true,
+	}
+	root.AddCommand(newList(), newBench())
+	return root
+}

@@ -1,0 +1,71 @@
+package tcpfollow
+
+// Verdict says what became of one packet.
+type Verdict uint8
+
+// The verdicts.
+const (
+	NotTCP      Verdict = iota // no packet, or one of another protocol
+	Undecodable                // the frame makes no sense, see packet.Status
+	Fragment                   // part of an IP datagram that is not complete
+	BadChecksum                // a TCP checksum that is wrong for good
+	Reentrant                  // fed from inside a callback, and refused
+	NoStream                   // belongs to no connection, and opens none
+	Opened                     // opened a connection
+	Control                    // no new payload: handshake, acknowledgement, FIN
+	Data                       // payload was delivered
+	Held                       // payload waits for an earlier segment
+	Duplicate                  // payload that was there before
+	KeepAlive                  // a probe, whose byte is no data
+	OutOfWindow                // too far from the bytes around it to be of this stream
+	BeforeStart                // bytes before the first that is followed
+	AfterFIN                   // payload behind the sender's FIN
+	AfterEnd                   // late packet of a connection that has ended
+	Unwanted                   // payload of a direction that was stopped, or too deep
+	BadSYN                     // a SYN that fits no opening, or not yet
+	BadReset                   // a reset that its receiver would have ignored
+	Closed                     // ended the connection
+	numVerdicts
+)
+
+// String returns the verdict in one or two words.
+func (v Verdict) String() string {
+	names := [numVerdicts]string{
+		"not TCP", "undecodable", "fragment", "bad checksum", "re-entrant", "no stream", "opened", "control", "data",
+		"held", "duplicate", "keep-alive", "out of window", "before start", "after FIN", "after end", "unwanted",
+		"bad SYN", "bad reset", "closed",
+	}
+	if v >= numVerdicts {
+		return "unknown"
+	}
+	return names[v]
+}
+
+// Stats count what a follower has seen and lost.
+type Stats struct {
+	// Frames is the number of frames and packets fed; Verdicts tells what became of them, by Verdict.
+	Frames   uint64
+	Verdicts [numVerdicts]uint64
+	// Streams is the number of streams opened; Ends tells how they ended, by EndReason.
+	Streams uint64
+	Ends    [numEndReasons]uint64
+	// Bytes is the number of payload bytes delivered.
+	Bytes uint64
+	// Gaps and GapBytes count the holes that were given up.
+	Gaps, GapBytes uint64
+	// Conflicts counts bytes that came twice and differed; Unverified counts those that came twice and could not
+	// be compared, because the first copy was gone.
+	Conflicts, Unverified uint64
+	// BeforeStart, AfterFIN, AfterEnd and Unwanted count payload bytes that were not delivered, by Verdict.
+	BeforeStart, AfterFIN, AfterEnd, Unwanted uint64
+	// LimitBuffered, LimitTotal and LimitHole count holes given up because of Limits.Buffered or Segments,
+	// Limits.TotalBuffered, and Timeouts.Hole.
+	LimitBuffered, LimitTotal, LimitHole uint64
+	// LimitConnections counts evictions, LimitPayload and LimitDepth directions that were cut.
+	LimitConnections, LimitPayload, LimitDepth uint64
+}
+
+// LimitsHit reports whether a limit cost bytes or streams.
+func (s *Stats) LimitsHit() bool {
+	return s.LimitBuffered+s.LimitTotal+s.LimitHole+s.LimitConnections > 0
+}
