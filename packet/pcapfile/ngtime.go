@@ -8,7 +8,7 @@ import (
 // ngClock turns the time stamps of one pcapng interface into nanoseconds (if_tsresol and if_tsoffset,
 // draft-ietf-opsawg-pcapng, section 4.2).
 type ngClock struct {
-	// mult and fast serve the usual case: up to fast, a time stamp times mult is the result.
+	// mult and fast serve the usual case: below fast, a time stamp times mult is the result.
 	mult   uint64
 	fast   uint64
 	offset int64 // seconds
@@ -20,7 +20,7 @@ func newClock(resol uint8, offset int64) ngClock {
 	if resol <= 9 {
 		c.mult = power10(9 - resol)
 		if offset == 0 {
-			c.fast = math.MaxInt64 / c.mult
+			c.fast = math.MaxInt64/c.mult + 1
 		}
 	}
 	return c
@@ -46,25 +46,36 @@ func (c *ngClock) ticks() uint64 {
 	}
 }
 
-// nanos returns the time of stamp t, and false when that is out of range and was replaced by the nearest end.
-func (c *ngClock) nanos(t uint64) (int64, bool) {
-	if t <= c.fast {
-		return int64(t * c.mult), true
+// stamped says how a time stamp came to its time.
+type stamped uint8
+
+const (
+	stampExact     stamped = iota
+	stampNegative          // it was read as a negative number
+	stampSaturated         // it is out of range and was replaced by the nearest end
+)
+
+// nanos returns the time of stamp t. Stamps are unsigned (section 4.3), but clocks that were set back do write
+// negative ones: those are what a stamp beyond the year 2262 with its highest bit set is taken for, which
+// keeps the distances between frames.
+func (c *ngClock) nanos(t uint64) (int64, stamped) {
+	if t < c.fast {
+		return int64(t * c.mult), stampExact
 	}
-	sec, nsec := c.split(t)
-	// sec + offset, which may take 65 bits.
-	if c.offset >= 0 {
-		sum, carry := bits.Add64(sec, uint64(c.offset), 0)
-		if carry != 0 {
-			sum = math.MaxUint64
+	offset := seconds(uint64(c.offset), 0)
+	if c.offset < 0 {
+		offset = seconds(-uint64(c.offset), 0).neg()
+	}
+	ns, ok := offset.add(seconds(c.split(t))).int64()
+	if ok {
+		return ns, stampExact
+	}
+	if t>>63 != 0 {
+		if ns, ok := offset.add(seconds(c.split(-t)).neg()).int64(); ok {
+			return ns, stampNegative
 		}
-		return nanosAfter(sum, nsec)
 	}
-	back := -uint64(c.offset)
-	if sec >= back {
-		return nanosAfter(sec-back, nsec)
-	}
-	return nanosBefore(back-sec, nsec)
+	return ns, stampSaturated
 }
 
 // split returns the whole seconds and the nanoseconds of stamp t, without the offset.
@@ -91,21 +102,35 @@ func (c *ngClock) split(t uint64) (sec, nsec uint64) {
 	return sec, nsec
 }
 
-func nanosAfter(sec, nsec uint64) (int64, bool) {
+// int128 is a number of nanoseconds, in two's complement.
+type int128 struct{ hi, lo uint64 }
+
+func seconds(sec, nsec uint64) int128 {
 	hi, lo := bits.Mul64(sec, 1e9)
 	lo, carry := bits.Add64(lo, nsec, 0)
-	if hi+carry != 0 || lo > math.MaxInt64 {
-		return math.MaxInt64, false
-	}
-	return int64(lo), true
+	return int128{hi + carry, lo}
 }
 
-// nanosBefore is nsec after the second that is sec before the epoch.
-func nanosBefore(sec, nsec uint64) (int64, bool) {
-	hi, lo := bits.Mul64(sec, 1e9)
-	lo, borrow := bits.Sub64(lo, nsec, 0)
-	if hi != borrow || lo > 1<<63 {
+func (a int128) neg() int128 {
+	lo, borrow := bits.Sub64(0, a.lo, 0)
+	hi, _ := bits.Sub64(0, a.hi, borrow)
+	return int128{hi, lo}
+}
+
+func (a int128) add(b int128) int128 {
+	lo, carry := bits.Add64(a.lo, b.lo, 0)
+	hi, _ := bits.Add64(a.hi, b.hi, carry)
+	return int128{hi, lo}
+}
+
+// int64 returns a, or the end of the range on its side and false.
+func (a int128) int64() (int64, bool) {
+	switch {
+	case a.hi == uint64(int64(a.lo)>>63):
+		return int64(a.lo), true
+	case int64(a.hi) < 0:
 		return math.MinInt64, false
+	default:
+		return math.MaxInt64, false
 	}
-	return int64(-lo), true
 }

@@ -3,8 +3,9 @@ package pcapfile_test
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"io"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,72 +14,12 @@ import (
 	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 )
 
-// pcapHeader returns a version 2.4 file header.
-func pcapHeader(order binary.AppendByteOrder, magic, link uint32) []byte {
-	return pcapHeaderV(order, magic, 2, 4, link)
-}
-
-func pcapHeaderV(order binary.AppendByteOrder, magic uint32, major, minor uint16, link uint32) []byte {
-	b := order.AppendUint32(nil, magic)
-	b = order.AppendUint16(b, major)
-	b = order.AppendUint16(b, minor)
-	return words(order, b, 0, 0, 65535, link)
-}
-
-func words(order binary.AppendByteOrder, b []byte, v ...uint32) []byte {
-	for _, w := range v {
-		b = order.AppendUint32(b, w)
-	}
-	return b
-}
-
-// pcapRecord appends a record whose wire length is 10 bytes above its captured length.
-func pcapRecord(order binary.AppendByteOrder, b []byte, sec, frac uint32, data string) []byte {
-	b = words(order, b, sec, frac, uint32(len(data)), uint32(len(data)+10))
-	return append(b, data...)
-}
-
-// readAll returns copies of all frames and what ended the input, nil at its regular end.
-func readAll(t testing.TB, src packet.Source) ([]packet.Frame, error) {
-	t.Helper()
-	var all []packet.Frame
-	var b packet.Batch
-	for {
-		err := src.ReadBatch(&b)
-		if err != nil {
-			require.Empty(t, b.Frames)
-			again := src.ReadBatch(&b)
-			require.Equal(t, err, again, "the error stays")
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return all, err
-		}
-		require.NotEmpty(t, b.Frames)
-		require.LessOrEqual(t, len(b.Frames), packet.BatchSize)
-		for _, f := range b.Frames {
-			f.Data = append([]byte{}, f.Data...)
-			all = append(all, f)
-		}
-	}
-}
-
-func readBytes(t testing.TB, file []byte, cfg *pcapfile.Config) ([]packet.Frame, error) {
-	t.Helper()
-	r, err := pcapfile.NewReader(bytes.NewReader(file), "x.pcap", cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return readAll(t, r)
-}
-
 func TestPcapFormats(t *testing.T) {
 	const sec, day = 1_000_000_000, 86400
 	tests := []struct {
 		name   string
 		magic  uint32
-		order  binary.AppendByteOrder
+		order  byteOrder
 		format pcapfile.Format
 		mult   int64
 		extra  int
@@ -114,6 +55,150 @@ func TestPcapFormats(t *testing.T) {
 			}, r.Info())
 		})
 	}
+}
+
+func TestPcapLengthsByVersion(t *testing.T) {
+	tests := []struct {
+		name         string
+		major, minor uint16
+		third        uint32
+		fourth       uint32
+	}{
+		{"2.4 is in order", 2, 4, 3, 60},
+		{"2.4 is in order even when that is odd", 2, 4, 3, 2},
+		{"2.3 is in order", 2, 3, 3, 60},
+		{"2.3 may be exchanged", 2, 3, 60, 3},
+		{"2.2 is exchanged", 2, 2, 60, 3},
+		{"2.0 is exchanged even when that is odd", 2, 0, 2, 3},
+		{"DG/UX is exchanged", 543, 0, 60, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			le := binary.LittleEndian
+			file := pcapHeaderV(le, 0xa1b2c3d4, tt.major, tt.minor, 1)
+			file = append(words(le, file, 1, 0, tt.third, tt.fourth), "abc"...)
+			frames, err := readBytes(t, file, nil)
+			require.NoError(t, err)
+			require.Len(t, frames, 1)
+			require.Equal(t, "abc", string(frames[0].Data))
+			require.Equal(t, int(tt.third+tt.fourth-3), frames[0].Length)
+		})
+	}
+}
+
+func TestPcapVersionsThatAreUnknown(t *testing.T) {
+	for _, v := range [][2]uint16{{1, 2}, {2, 5}, {3, 0}, {543, 1}, {0, 0}} {
+		_, err := readBytes(t, pcapHeaderV(binary.BigEndian, 0xa1b2c3d4, v[0], v[1], 1), nil)
+		requireError(t, err, pcapfile.ErrNotCapture, 0, 0,
+			fmt.Sprintf("x.pcap: not a capture file (pcap version %d.%d)", v[0], v[1]))
+	}
+}
+
+func TestPcapLinkTypeField(t *testing.T) {
+	tests := []struct {
+		name  string
+		field uint32
+		link  packet.LinkType
+		fcs   int
+	}{
+		{"plain", 1, 1, 0},
+		{"FCS of 4 bytes", 0x24000001, 1, 4},
+		{"FCS length without the flag", 0x20000001, 1, 0},
+		{"reserved bits are ignored", 0x0bff0071, 113, 0},
+		{"largest", 0xffff, 0xffff, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			file := pcapRecord(binary.LittleEndian, pcapHeader(binary.LittleEndian, 0xa1b2c3d4, tt.field), 1, 1, "x")
+			r, err := pcapfile.NewReader(bytes.NewReader(file), "", nil)
+			require.NoError(t, err)
+			frames, err := readAll(t, r)
+			require.NoError(t, err)
+			require.Equal(t, tt.link, frames[0].Link)
+			require.Equal(t, tt.link, r.Info().Link)
+			require.Equal(t, tt.fcs, r.Info().FCS)
+		})
+	}
+}
+
+func TestPcapTimes(t *testing.T) {
+	const micro, nano = 0xa1b2c3d4, 0xa1b23c4d
+	tests := []struct {
+		name      string
+		magic     uint32
+		sec, frac uint32
+		unsigned  int64
+		signed    int64
+	}{
+		{"ordinary", micro, 1_700_000_000, 123_456, 1_700_000_000_123_456_000, 1_700_000_000_123_456_000},
+		{"ordinary, nanoseconds", nano, 1_700_000_000, 123_456, 1_700_000_000_000_123_456, 1_700_000_000_000_123_456},
+		{"last second before 2038-01-19 03:14:08", micro, math.MaxInt32, 999_999, 2147483647_999_999_000, 2147483647_999_999_000},
+		{"first second after it", micro, 1 << 31, 1, 2147483648_000_001_000, -2147483648_000_000_000 + 1000},
+		{"last second", micro, math.MaxUint32, 0, 4294967295_000_000_000, -1_000_000_000},
+		{"more than a second of microseconds", micro, 10, 1_500_000, 11_500_000_000, 11_500_000_000},
+		{"most microseconds", micro, 10, math.MaxUint32, 10e9 + math.MaxUint32*1000, 10e9},
+		{"negative microseconds, cut to milliseconds", micro, 10, math.MaxUint32 - 1_998, 10e9 + (math.MaxUint32-1998)*1000, 10e9 - 1e6},
+		{"negative nanoseconds, cut to milliseconds", nano, 10, math.MaxUint32 - 2_500_000, 10e9 + math.MaxUint32 - 2_500_000, 10e9 - 2e6},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, order := range []byteOrder{binary.LittleEndian, binary.BigEndian} {
+				file := pcapRecord(order, pcapHeader(order, tt.magic, 1), tt.sec, tt.frac, "x")
+				frames, err := readBytes(t, file, nil)
+				require.NoError(t, err)
+				require.Equal(t, tt.unsigned, frames[0].Time)
+				frames, err = readBytes(t, file, &pcapfile.Config{SignedSeconds: true})
+				require.NoError(t, err)
+				require.Equal(t, tt.signed, frames[0].Time)
+			}
+		})
+	}
+}
+
+// TestSignedSecondsGiveMilliseconds compares with the arithmetic of NFStream 6.6.0 on what libpcap hands it.
+func TestSignedSecondsGiveMilliseconds(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		sec, frac := rnd.Uint32(), rnd.Uint32()
+		magic, micro := uint32(0xa1b2c3d4), int64(int32(frac))
+		if rnd.IntN(2) == 0 {
+			magic, micro = 0xa1b23c4d, int64(int32(frac))/1000
+		}
+		want := int64(int32(sec))*1000 + micro/1000
+		file := pcapRecord(binary.LittleEndian, pcapHeader(binary.LittleEndian, magic, 1), sec, frac, "")
+		frames, err := readBytes(t, file, &pcapfile.Config{SignedSeconds: true})
+		require.NoError(t, err)
+		got := frames[0].Time / 1e6
+		if frames[0].Time%1e6 < 0 {
+			got--
+		}
+		require.Equal(t, want, got, "magic %x sec %d frac %d", magic, sec, frac)
+	}
+}
+
+func TestPcapRecordsThatAreTooLarge(t *testing.T) {
+	le := binary.LittleEndian
+	head := pcapRecord(le, pcapHeader(le, 0xa1b2c3d4, 1), 1, 1, "good")
+	tests := []struct {
+		name   string
+		cfg    *pcapfile.Config
+		caplen uint32
+		text   string
+	}{
+		{"default", nil, 16<<20 + 1, "x.pcap: frame 2 at byte 44: record claims 16777217 bytes, the limit is 16777216"},
+		{"most", nil, math.MaxUint32, "x.pcap: frame 2 at byte 44: record claims 4294967295 bytes, the limit is 16777216"},
+		{"own limit", &pcapfile.Config{MaxFrame: 4}, 5, "x.pcap: frame 2 at byte 44: record claims 5 bytes, the limit is 4"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			frames, err := readBytes(t, words(le, bytes.Clone(head), 1, 1, tt.caplen, tt.caplen), tt.cfg)
+			require.Len(t, frames, 1)
+			requireError(t, err, pcapfile.ErrTooLarge, 2, 44, tt.text)
+		})
+	}
+	frames, err := readBytes(t, head, &pcapfile.Config{MaxFrame: 4})
+	require.NoError(t, err, "the limit itself is allowed")
+	require.Len(t, frames, 1)
 }
 
 func TestReadBatchDoesNotAllocate(t *testing.T) {

@@ -133,6 +133,9 @@ type Stats struct {
 	Frames uint64
 	// Blocks is the number of pcapng blocks that are no frames, section headers or interfaces.
 	Blocks uint64
+	// Negative is the number of pcapng time stamps that were read as negative numbers, because they would be
+	// beyond the range of Frame.Time otherwise.
+	Negative uint64
 	// Saturated is the number of time stamps beyond the range of Frame.Time, set to its nearest end.
 	Saturated uint64
 }
