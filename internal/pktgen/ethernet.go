@@ -112,7 +112,7 @@ func (l SNAP) wrap(p []byte, s stack) []byte {
 	return append(put16(b, etherType(l.Type, p, s)), p...)
 }
 
-func (l SNAP) ids() ids { return noIDs() }
+func (l SNAP) ids() ids { return ids{ether: etherExperimental, ip: ipExperimental, link: 100} }
 
 // MPLS is one label stack entry; the last one before another layer ends the stack.
 type MPLS struct {
@@ -136,7 +136,7 @@ func (m MPLS) wrap(p []byte, s stack) []byte {
 	return append(b, p...)
 }
 
-func (m MPLS) ids() ids { return ids{ether: 0x8847, ppp: 0x0281, ip: 137, udp: 6635, link: linkUser0} }
+func (m MPLS) ids() ids { return ids{ether: 0x8847, ppp: 0x0281, ip: 137, udp: 6635, link: 219} }
 
 // PPPoE is a PPPoE session header; [PPP] belongs behind it.
 type PPPoE struct {

@@ -36,6 +36,6 @@ func ExampleFrame() {
 	fmt.Println(f.Timestamp(), f.Link, f.Length)
 	fmt.Printf("% x\n", f.Data[12:24])
 	// Output:
-	// 2024-01-01 00:00:00 +0000 UTC 1 58
+	// 2024-01-01 00:00:00 +0000 UTC ETHERNET 58
 	// 81 00 00 64 08 00 45 00 00 00 00 07
 }

@@ -75,6 +75,22 @@ func (p Payload) wrap(payload []byte, _ stack) []byte {
 }
 func (p Payload) ids() ids { return noIDs() }
 
+// Header is a header that this package does not know: bytes that are carried as they are, and the numbers by which the
+// layers outside name it.
+type Header struct {
+	// Bytes are the header. Retained: the caller must not modify it.
+	Bytes []byte
+	// Link is its link type when it is the outermost layer.
+	Link packet.LinkType
+	// Ether is its EtherType.
+	Ether uint16
+	// Protocol is its IP protocol number.
+	Protocol uint8
+}
+
+func (h Header) wrap(payload []byte, s stack) []byte { return Payload(h.Bytes).wrap(payload, s) }
+func (h Header) ids() ids                            { return ids{ether: h.Ether, ip: h.Protocol, link: h.Link} }
+
 // Build returns the bytes of layers, outermost first. Owned by the caller.
 func Build(layers ...Layer) []byte { return build(nil, layers) }
 

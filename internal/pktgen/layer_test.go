@@ -232,7 +232,9 @@ func TestHeaders(t *testing.T) {
 		"erspan3":    {[]pktgen.Layer{pktgen.ERSPAN{TypeIII: true, VLAN: 1, Session: 2, Platform: make([]byte, 8)}, v4()}, 147, []byte{0x20, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}},
 		"gtp 5g":     {[]pktgen.Layer{pktgen.GTPU{TEID: 1, Container: true}, v4()}, 147, []byte{0x34, 0xff, 0, 28, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 1, 0}},
 		"fragment6":  {[]pktgen.Layer{pktgen.IPv6Fragment{ID: 1, Offset: 16, More: true}, v4()}, 147, []byte{4, 0, 0, 17, 0, 0, 0, 1}},
-		"mpls word":  {[]pktgen.Layer{pktgen.MPLS{Label: 16, ControlWord: true}, v4()}, 147, []byte{0, 1, 1, 64, 0, 0, 0, 0}},
+		"header":     {[]pktgen.Layer{pktgen.Header{Bytes: []byte{1, 2}, Link: 117}, v4()}, 117, []byte{1, 2}},
+		"etherip":    {[]pktgen.Layer{pktgen.Extension{Type: pktgen.Routing}, pktgen.Header{Protocol: 97}, v4()}, 147, []byte{97, 0, 0, 0, 0, 0, 0, 0}},
+		"mpls word":  {[]pktgen.Layer{pktgen.MPLS{Label: 16, ControlWord: true}, v4()}, 219, []byte{0, 1, 1, 64, 0, 0, 0, 0}},
 		"hop by hop": {[]pktgen.Layer{pktgen.Extension{Type: pktgen.HopByHop, Data: make([]byte, 7)}, v4()}, 147, []byte{4, 1, 15: 0}},
 		"llc":        {[]pktgen.Layer{pktgen.LLC{DSAP: 6, SSAP: 6}, v4()}, 147, []byte{6, 6, 3}},
 		"wds": {[]pktgen.Layer{pktgen.Dot11{ToDS: true, FromDS: true, QoS: true, Protected: true}, v4()}, 105, []byte{
