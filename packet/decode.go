@@ -85,7 +85,8 @@ func (d *Decoder) Stats() DecoderStats { return d.stats }
 func (d *Decoder) Decode(f *Frame, p *Packet) {
 	d.stats.Frames++
 	p.nlayers, p.ips = 0, 0
-	w := d.start(f, p)
+	var w walk
+	w.start(d, f, p)
 	w.link(f.Link)
 	d.finish(p)
 }
@@ -101,26 +102,19 @@ func (d *Decoder) DecodeDatagram(datagram *Frame, p *Packet) {
 	if p.ips == 1 {
 		p.Key = p.outer // becomes the outer key again when the second IP header is found
 	}
-	w := d.start(datagram, p)
+	var w walk
+	w.start(d, datagram, p)
 	w.link(datagram.Link)
 	d.finish(p)
-}
-
-func (d *Decoder) start(f *Frame, p *Packet) walk {
-	p.Time, p.Number = f.Time, f.Number
-	p.Payload = nil
-	p.Missing = 0
-	p.Checksum = ChecksumUnchecked
-	return walk{d: d, p: p, data: f.Data, end: min(max(f.Length, len(f.Data)), math.MaxInt32)}
 }
 
 func (d *Decoder) finish(p *Packet) {
 	if d.keys {
 		d.extendKey(p)
 	}
-	d.stats.Status[p.Status%numStatus]++
-	for _, l := range p.Layers() {
-		d.stats.Layers[l.Kind%numLayerKinds]++
+	d.stats.Status[p.Status]++
+	for i := range p.layers[:p.nlayers] {
+		d.stats.Layers[p.layers[i].Kind]++
 	}
 }
 
@@ -151,6 +145,16 @@ type walk struct {
 	rerouted bool   // an address is not the one that the checksum covers
 }
 
+func (w *walk) start(d *Decoder, f *Frame, p *Packet) {
+	p.Time, p.Number = f.Time, f.Number
+	p.Payload = nil
+	p.Missing = 0
+	p.Checksum = ChecksumUnchecked
+	w.d, w.p = d, p
+	w.data = f.Data
+	w.end = min(max(f.Length, len(f.Data)), math.MaxInt32)
+}
+
 func (w *walk) push(kind LayerKind, id uint32) bool {
 	p := w.p
 	n := p.nlayers
@@ -158,7 +162,8 @@ func (w *walk) push(kind LayerKind, id uint32) bool {
 		w.fail(TooDeep)
 		return false
 	}
-	p.layers[n] = Layer{Kind: kind, ID: id, Offset: uint32(w.off)}
+	l := &p.layers[n]
+	l.ID, l.Offset, l.Kind = id, uint32(w.off), kind
 	p.nlayers = n + 1
 	return true
 }

@@ -41,8 +41,8 @@ func (w *walk) accept() {
 	w.rerouted = false
 }
 
-// claim limits the contents to the length that an IP header claims, and reports whether that is possible. Where the
-// wire had less, the wire is right; only a header that was found by guessing must be right itself.
+// claim limits the contents to the length that a header claims, from off on. Where the wire had less, the wire is
+// right; it reports false, and limits nothing, if that happens in a header that was found by guessing.
 func (w *walk) claim(length int) bool {
 	end := w.off + length
 	if end > w.end {
@@ -86,10 +86,9 @@ func (w *walk) ipv4() {
 	}
 	w.accept()
 	p := w.p
-	p.Key = FlowKey{
-		src: [2]uint64{0, uint64(binary.BigEndian.Uint32(h[12:16]))}, dst: [2]uint64{0, uint64(binary.BigEndian.Uint32(h[16:20]))},
-		proto: h[9], version: 4,
-	}
+	k := &p.Key
+	k.setIPv4(h[12:16], h[16:20])
+	k.ports, k.tunnel, k.vlan, k.proto = 0, 0, 0, h[9]
 	if size > 20 {
 		w.rerouted = sourceRouted(h[20:size])
 	}

@@ -107,7 +107,7 @@ func (w *walk) etherType(t uint16) {
 		w.llc()
 	default: // ARP, LLDP, MACsec, provider backbone bridges, …
 		if t <= etherMaxLength {
-			w.limit(w.off + int(t))
+			w.claim(int(t))
 			w.llc()
 			return
 		}
@@ -151,7 +151,7 @@ func (w *walk) llc() {
 	const snap = 0xaaaa03
 	h := w.data[w.off:]
 	if len(h) < 3 {
-		w.fail(TruncatedLink)
+		w.truncated(3, TruncatedLink, BadLink)
 		return
 	}
 	switch uint32(h[0])<<16 | uint32(h[1])<<8 | uint32(h[2]) {
@@ -165,7 +165,7 @@ func (w *walk) llc() {
 		return
 	}
 	if len(h) < 8 {
-		w.fail(TruncatedLink)
+		w.truncated(8, TruncatedLink, BadLink)
 		return
 	}
 	oui := uint32(h[3])<<16 | uint32(h[4])<<8 | uint32(h[5])

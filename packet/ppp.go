@@ -13,7 +13,7 @@ func (w *walk) ppp() {
 	}
 	h := w.data[w.off:]
 	if len(h) < 2 {
-		w.fail(TruncatedLink)
+		w.truncated(2, TruncatedLink, BadLink)
 		return
 	}
 	proto, size := binary.BigEndian.Uint16(h), 2
@@ -101,7 +101,7 @@ func (w *walk) pppoe() {
 		return
 	}
 	w.off += 6
-	w.limit(w.off + int(binary.BigEndian.Uint16(h[4:6])))
+	w.claim(int(binary.BigEndian.Uint16(h[4:6])))
 	w.ppp()
 }
 

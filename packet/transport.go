@@ -48,18 +48,22 @@ func (w *walk) tcp() {
 		return
 	}
 	size := int(h[12]>>4) * 4
-	if size < 20 || size > wire {
+	if size < 20 {
 		w.fail(BadTCPHeader)
+		return
+	}
+	if size > wire {
+		w.truncated(size, TruncatedTransport, BadTCPHeader)
 		return
 	}
 	p := w.p
 	p.Proto = ProtoTCP
 	p.Key.proto = ProtoTCP
 	p.Key.ports = binary.BigEndian.Uint32(h[0:4])
-	if len(h) == wire && !w.rerouted && w.d.checksum.mode != ChecksumOff {
+	if len(h) == wire && !w.cut && !w.rerouted && w.d.checksum.mode != ChecksumOff {
 		p.Checksum = w.d.checksum.verify(&p.Key, h)
 	}
-	w.d.stats.Checksums[p.Checksum%numChecksums]++
+	w.d.stats.Checksums[p.Checksum]++
 	captured := min(size, len(h))
 	p.Status = OK
 	p.Payload = h[captured:len(h):len(h)]
@@ -87,7 +91,7 @@ func (w *walk) udp() {
 		return
 	}
 	if length := int(binary.BigEndian.Uint16(h[4:6])); length >= 8 {
-		w.limit(w.off + length)
+		w.claim(length)
 	} else if length != 0 { // 0: a jumbogram (RFC 2675 §4), or segmentation offload
 		w.fail(BadUDPHeader)
 		return

@@ -106,6 +106,10 @@ func (w *walk) gre() {
 		w.setID(uint32(binary.BigEndian.Uint16(h[key+2:])))
 		w.limit(w.off + int(binary.BigEndian.Uint16(h[key:])))
 	}
+	if version == 1 && w.off == w.end { // an acknowledgement only
+		w.fail(NotIP)
+		return
+	}
 	if version == 0 && flags&hasRouting != 0 && !w.greRouting() {
 		return
 	}
