@@ -81,7 +81,7 @@ type Timeouts struct {
 	Idle time.Duration
 	// Handshake ends a connection that was never answered. Default 30 seconds.
 	Handshake time.Duration
-	// HalfClosed ends a connection of which one side has finished. Default 2 minutes.
+	// HalfClosed ends a connection of which one side has finished. Default 5 minutes.
 	HalfClosed time.Duration
 	// Linger is how long an ended connection takes up its late packets. Default 30 seconds.
 	Linger time.Duration
@@ -130,7 +130,7 @@ func (c Config) complete() (Config, error) {
 	}{
 		{"Timeouts.Idle", &c.Timeouts.Idle, 5 * time.Minute},
 		{"Timeouts.Handshake", &c.Timeouts.Handshake, 30 * time.Second},
-		{"Timeouts.HalfClosed", &c.Timeouts.HalfClosed, 2 * time.Minute},
+		{"Timeouts.HalfClosed", &c.Timeouts.HalfClosed, 5 * time.Minute},
 		{"Timeouts.Linger", &c.Timeouts.Linger, 30 * time.Second},
 		{"Timeouts.Hole", &c.Timeouts.Hole, 30 * time.Second},
 		{"Timeouts.Reorder", &c.Timeouts.Reorder, 200 * time.Millisecond},

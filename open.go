@@ -2,6 +2,7 @@ package tcpfollow
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/tcpfollow/tcpfollow/internal/flowtable"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -82,9 +83,6 @@ func (f *TCPStreamFollower) held(ref flowtable.Ref, c *conn, from uint8, seg *pa
 	if len(seg.Payload) == 0 && seg.Missing == 0 && !seg.Flags.Has(packet.FIN) {
 		return Control
 	}
-	if len(seg.Payload) == 1 && seg.Missing == 0 && !seg.Flags.Has(packet.PSH) && !seg.Flags.Has(packet.FIN) && !c.side[from].has(known) {
-		return KeepAlive // most likely: its byte lies before the stream's next one, and if it does not it is sent again
-	}
 	more := f.stream(ref).needs()
 	copied := *seg
 	copied.Payload = bytes.Clone(seg.Payload)
@@ -139,19 +137,28 @@ func (f *TCPStreamFollower) settle(c *conn, i uint8, held []heldSegment) {
 	if s.has(known) {
 		return
 	}
-	var lowest uint32
-	found := false
-	for _, h := range held {
-		if h.side == i && (!found || later(lowest, h.seg.Seq) == lowest) {
-			lowest, found = h.seg.Seq, true
+	var first *packet.TCP
+	for j := range held {
+		if h := &held[j]; h.side == i && (first == nil || later(first.Seq, h.seg.Seq) == first.Seq && !(isProbe(first) && first.Seq == h.seg.Seq)) {
+			first = &h.seg
 		}
 	}
-	if found {
-		if c.side[i^1].has(synSeen) && s.has(ackKnown) && later(lowest, s.acked) == lowest {
-			lowest = s.acked
-		}
-		s.begin(lowest)
+	if first == nil {
+		return
 	}
+	lowest := first.Seq
+	if isProbe(first) && slices.ContainsFunc(held, func(h heldSegment) bool { return h.side == i && h.seg.Seq == lowest+1 }) {
+		lowest++ // a keep-alive: its byte lies before the stream's next one
+	}
+	if c.side[i^1].has(synSeen) && s.has(ackKnown) && later(lowest, s.acked) == lowest {
+		lowest = s.acked
+	}
+	s.begin(lowest)
+}
+
+// isProbe reports whether a segment may be a keep-alive with a byte of no meaning.
+func isProbe(seg *packet.TCP) bool {
+	return len(seg.Payload) == 1 && seg.Missing == 0 && seg.Flags&(packet.PSH|packet.FIN|packet.SYN) == 0
 }
 
 // startAt settles the start of a side of an announced stream by a segment of it. It reports false when the connection

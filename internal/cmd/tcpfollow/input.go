@@ -72,7 +72,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	}{
 		{"idle-timeout", "end a connection without packets after `time` (default 5m)", &t.Idle},
 		{"handshake-timeout", "end a connection that was never answered after `time` (default 30s)", &t.Handshake},
-		{"half-closed-timeout", "end a connection that one side has finished after `time` (default 2m)", &t.HalfClosed},
+		{"half-closed-timeout", "end a connection that one side has finished after `time` (default 5m)", &t.HalfClosed},
 		{"linger", "take late packets of an ended connection for `time` (default 30s)", &t.Linger},
 		{"hole-timeout", "give up a hole after `time` (default 30s)", &t.Hole},
 		{"reorder-time", "how late a packet may be before a hole counts as lost, a `time` (default 200ms)", &t.Reorder},
