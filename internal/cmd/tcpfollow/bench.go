@@ -51,7 +51,7 @@ sent, added up modulo 2^64.`,
 					}
 				}
 			}
-			err = in.run(cmd, args, data, end, cfg, nil)
+			err = in.run(cmd, args, data, end, cfg, nil, nil)
 			line := fmt.Sprintf("RESULT bytes=%d streams=%d", total, streams)
 			if crc {
 				line += fmt.Sprintf(" crc=%d", sum)

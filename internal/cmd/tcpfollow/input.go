@@ -126,12 +126,14 @@ type session struct {
 	set      *pcapfile.Set
 	errs     []error // undecodable frames, with --strict the first
 	stderr   io.Writer
-	// each, when set, is called with every frame once it has been followed.
-	each func(*packet.Frame, tf.Verdict) error
+	each     func(*packet.Frame, tf.Verdict) error
 }
 
-// run follows all of the input, prints the summary, and returns what the command is to end with.
-func (in *input) run(cmd *cobra.Command, args []string, data, end tf.StreamFunc, cfg *tf.Config, each func(*packet.Frame, tf.Verdict) error) error {
+// run follows all of the input, prints the summary, and returns what the command is to end with. each, when not nil,
+// is called with every frame once it has been followed; started with the session before the first.
+func (in *input) run(cmd *cobra.Command, args []string, data, end tf.StreamFunc, cfg *tf.Config,
+	each func(*packet.Frame, tf.Verdict) error, started func(*session),
+) error {
 	files := append(in.files, args...)
 	if len(files) == 0 {
 		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
@@ -146,6 +148,9 @@ func (in *input) run(cmd *cobra.Command, args []string, data, end tf.StreamFunc,
 		return err
 	}
 	defer s.set.Close()
+	if started != nil {
+		started(s)
+	}
 	err = s.follow(cmd.Context())
 	if closeErr := s.follower.Close(); err == nil {
 		err = closeErr

@@ -85,7 +85,7 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 			if l.digests {
 				data = hashChunk
 			}
-			err = in.run(cmd, args, data, l.add, cfg, nil)
+			err = in.run(cmd, args, data, l.add, cfg, nil, nil)
 			return firstError(l.err, flush(), out.Flush(), err)
 		},
 	}

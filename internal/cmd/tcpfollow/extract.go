@@ -1,0 +1,148 @@
+package tcpfollow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+
+	tf "github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/packet"
+)
+
+// maxOpenFiles is how many files the extractor keeps open.
+const maxOpenFiles = 128
+
+// extractor writes what each side of each stream sent to a file of its own. Nothing outside its directory can be
+// reached: names hold no captured bytes, and the directory is an os.Root.
+type extractor struct {
+	root  *os.Root
+	w     io.Writer
+	json  bool
+	files map[string]*os.File
+	order []string // of opening
+	err   error
+}
+
+// extracted is a line about one file.
+type extracted struct {
+	Stream  uint64      `json:"stream"`
+	Dir     string      `json:"dir"`
+	File    string      `json:"file"`
+	Bytes   uint64      `json:"bytes"`
+	Missing uint64      `json:"missing"`
+	Gaps    [][2]uint64 `json:"gaps"`
+}
+
+func newExtractor(dir string, w io.Writer, asJSON bool) (*extractor, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &extractor{root: root, w: w, json: asJSON, files: map[string]*os.File{}}, nil
+}
+
+func (x *extractor) name(s *tf.TCPStream, d packet.Direction) string {
+	part := func(a netip.AddrPort) string {
+		return strings.NewReplacer(":", "-", "%", "-").Replace(a.Addr().String()) + "." + fmt.Sprint(a.Port())
+	}
+	return fmt.Sprintf("%06d_%s_%s_%v", s.ID(), part(s.Client()), part(s.Server()), d)
+}
+
+// file returns an open file, positioned at its end.
+func (x *extractor) file(name string, fresh bool) (*os.File, error) {
+	if f := x.files[name]; f != nil {
+		return f, nil
+	}
+	if len(x.files) >= maxOpenFiles {
+		oldest := x.order[0]
+		if err := x.closeFile(oldest); err != nil {
+			return nil, err
+		}
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	if fresh {
+		flags |= os.O_TRUNC
+	}
+	f, err := x.root.OpenFile(name, flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	x.files[name] = f
+	x.order = append(x.order, name)
+	return f, nil
+}
+
+func (x *extractor) closeFile(name string) error {
+	f := x.files[name]
+	if f == nil {
+		return nil
+	}
+	delete(x.files, name)
+	for i, n := range x.order {
+		if n == name {
+			x.order = append(x.order[:i], x.order[i+1:]...)
+			break
+		}
+	}
+	return f.Close()
+}
+
+func (x *extractor) open(*tf.TCPStream) {}
+
+func (x *extractor) data(s *tf.TCPStream) {
+	if x.err != nil {
+		return
+	}
+	c := s.Chunk()
+	started, _ := s.User().(*[2]bool)
+	if started == nil {
+		started = new([2]bool)
+		s.SetUser(started)
+	}
+	f, err := x.file(x.name(s, c.Direction), !started[c.Direction])
+	started[c.Direction] = true
+	if err == nil {
+		_, err = f.Write(c.Bytes)
+	}
+	x.err = err
+}
+
+func (x *extractor) gap(*tf.TCPStream, tf.Gap) {}
+
+func (x *extractor) conflict(*tf.TCPStream, tf.Conflict) {}
+
+// end closes a stream's files and prints a line about each.
+func (x *extractor) end(s *tf.TCPStream) {
+	info := s.Info()
+	for d := packet.ClientToServer; d <= packet.ServerToClient; d++ {
+		h := &info.Halves[d]
+		if h.Bytes == 0 {
+			continue
+		}
+		name := x.name(s, d)
+		x.err = firstError(x.err, x.closeFile(name))
+		if x.err != nil {
+			continue
+		}
+		if x.json {
+			x.err = json.NewEncoder(x.w).Encode(extracted{info.ID, d.String(), name, h.Bytes, h.Missing, gapList(h.Gaps)})
+		} else {
+			_, x.err = fmt.Fprintf(x.w, "%s  %d bytes, %d missing\n", name, h.Bytes, h.Missing)
+		}
+	}
+}
+
+func (x *extractor) close() error {
+	errs := []error{x.err}
+	for _, f := range x.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(append(errs, x.root.Close())...)
+}
