@@ -3,6 +3,7 @@ package pktgen
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
 // IPv4 is an IPv4 header.
@@ -145,9 +146,9 @@ func (h IPv6Fragment) ids() ids { return ids{ether: etherExperimental, ip: 44, l
 
 // pseudo returns the sum over the pseudo-header of the nearest IP header outside, 0 when there is none.
 func (s stack) pseudo(proto uint8, size int) uint64 {
-	for i := len(s.outer) - 1; i >= 0; i-- {
+	for _, l := range slices.Backward(s.outer) {
 		var b []byte
-		switch ip := s.outer[i].(type) {
+		switch ip := l.(type) {
 		case IPv4:
 			src, dst := ip.Src.As4(), ip.Dst.As4()
 			b = append(src[:], dst[:]...)
