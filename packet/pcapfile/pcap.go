@@ -52,9 +52,12 @@ func pcapMagic(b []byte) (magic uint32, big, ok bool) {
 
 // startPcap parses the file header (draft-ietf-opsawg-pcap, section 4).
 func (r *Reader) startPcap() error {
-	h, err := r.header(pcapHeaderLen)
+	h, err := r.sniff(pcapHeaderLen)
 	if err != nil {
 		return err
+	}
+	if len(h) < pcapHeaderLen {
+		return headerCut(len(h), pcapHeaderLen)
 	}
 	magic, big, _ := pcapMagic(h)
 	var order binary.ByteOrder = binary.LittleEndian

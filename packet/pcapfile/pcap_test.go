@@ -200,19 +200,3 @@ func TestPcapRecordsThatAreTooLarge(t *testing.T) {
 	require.NoError(t, err, "the limit itself is allowed")
 	require.Len(t, frames, 1)
 }
-
-func TestReadBatchDoesNotAllocate(t *testing.T) {
-	file := pcapHeader(binary.LittleEndian, 0xa1b2c3d4, 1)
-	for range 50_000 {
-		file = pcapRecord(binary.LittleEndian, file, 1, 2, "some bytes of a frame that is not very long at all")
-	}
-	r, err := pcapfile.NewReader(bytes.NewReader(file), "x.pcap", &pcapfile.Config{Buffer: 8 << 10})
-	require.NoError(t, err)
-	var b packet.Batch
-	require.NoError(t, r.ReadBatch(&b))
-	require.Zero(t, testing.AllocsPerRun(500, func() {
-		if err := r.ReadBatch(&b); err != nil {
-			t.Fatal(err)
-		}
-	}))
-}

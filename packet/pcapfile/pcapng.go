@@ -76,13 +76,19 @@ func (g *ngState) order() binary.ByteOrder {
 
 // startNG looks at the first section header and leaves it to readNG.
 func (r *Reader) startNG() error {
-	h, err := r.header(sectionFixed)
+	h, err := r.sniff(sectionFixed)
 	if err != nil {
 		return err
+	}
+	if len(h) < minBlock {
+		return headerCut(len(h), sectionFixed)
 	}
 	order, ok := sectionOrder(h)
 	if !ok {
 		return notCapture(h, r.info.Compression)
+	}
+	if len(h) < sectionFixed {
+		return headerCut(len(h), sectionFixed)
 	}
 	r.info.Format, r.info.BigEndian = FormatPcapNG, order == binary.BigEndian
 	r.info.Major, r.info.Minor = order.Uint16(h[12:]), order.Uint16(h[14:])

@@ -267,16 +267,8 @@ func (r *Reader) sniff(n int) ([]byte, error) {
 	return r.buf[r.pos:r.end], nil
 }
 
-// header returns the n bytes of a file header, which stay unread.
-func (r *Reader) header(n int) ([]byte, error) {
-	h, err := r.sniff(n)
-	if err != nil {
-		return nil, err
-	}
-	if len(h) < n {
-		return nil, faultf(ErrTruncated, "%s", cutText("file header", len(h), n))
-	}
-	return h[:n], nil
+func headerCut(have, want int) error {
+	return faultf(ErrTruncated, "%s", cutText("file header", have, want))
 }
 
 // at adds the place of the record at pos to err.

@@ -37,12 +37,15 @@ func snoopLink(n uint32) packet.LinkType {
 
 // startSnoop parses the file header (RFC 1761, section 3).
 func (r *Reader) startSnoop() error {
-	h, err := r.header(snoopHeaderLen)
+	h, err := r.sniff(snoopHeaderLen)
 	if err != nil {
 		return err
 	}
-	if string(h[:8]) != snoopMagic {
+	if n := min(len(h), len(snoopMagic)); string(h[:n]) != snoopMagic[:n] {
 		return notCapture(h, r.info.Compression)
+	}
+	if len(h) < snoopHeaderLen {
+		return headerCut(len(h), snoopHeaderLen)
 	}
 	version := binary.BigEndian.Uint32(h[8:])
 	if version != 2 {
