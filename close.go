@@ -145,6 +145,11 @@ func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
 	st := f.streams[ref]
 	if st.more != nil {
 		f.payload -= len(st.more.payload[0].bytes) + len(st.more.payload[1].bytes)
+		for _, far := range st.more.far {
+			if far != nil {
+				f.buffered -= len(far.Payload)
+			}
+		}
 	}
 	st.f, st.more = nil, nil
 	f.streams[ref] = nil
@@ -161,7 +166,7 @@ func (f *TCPStreamFollower) evict() {
 		if at := f.deadline(ref, c); f.table.Reschedule(ref, at) {
 			continue // it has been used since
 		}
-		if !c.has(connEnded) {
+		if !c.has(connEnded) && !c.has(connSilent) {
 			f.stats.LimitConnections++
 			f.finish(ref, c, EndEvicted)
 		}
@@ -174,7 +179,7 @@ func (f *TCPStreamFollower) evict() {
 func (f *TCPStreamFollower) endAll() {
 	var open []flowtable.Ref
 	for ref := range f.table.All {
-		if !f.table.At(ref).has(connEnded) {
+		if c := f.table.At(ref); !c.has(connEnded) && !c.has(connSilent) {
 			open = append(open, ref)
 		}
 	}
@@ -209,7 +214,7 @@ func (f *TCPStreamFollower) expire(now int64) {
 		at := f.deadline(ref, c)
 		f.table.Schedule(ref, at) // whatever happens below
 		if at <= now {
-			if c.has(connEnded) {
+			if c.has(connEnded) || c.has(connSilent) {
 				f.forget(ref)
 				continue
 			}

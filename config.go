@@ -54,11 +54,12 @@ type Limits struct {
 	// Connections is the most connections that are known at a time, those that linger included.
 	// Default 1,048,576. When it is reached, the one whose timeout is nearest is evicted.
 	Connections int
-	// Buffered is the most bytes of one direction that wait for an earlier one. Default 1 MiB.
+	// Buffered is the most bytes of one direction that wait for an earlier one, with 64 for each run of them.
+	// Default 1 MiB.
 	Buffered int
-	// Segments is the most segments of one direction that wait for an earlier one. Default 512.
+	// Segments is the most segments of one direction that come while the same earlier byte is missing. Default 512.
 	Segments int
-	// TotalBuffered is the most bytes that wait in all directions together. Default 256 MiB.
+	// TotalBuffered is the most bytes that wait in all directions together, counted like Buffered. Default 256 MiB.
 	TotalBuffered int
 	// Payload is the most bytes of one direction that accumulate. Default 64 MiB.
 	Payload int
@@ -77,7 +78,8 @@ type Limits struct {
 
 // Timeouts bound how long a follower waits, on the packet clock, with a resolution of a second.
 type Timeouts struct {
-	// Idle ends an open connection without packets. Default 5 minutes.
+	// Idle ends an open connection without packets. Default 2 hours and 4 minutes, the least that RFC 5382 REQ-5 asks
+	// of address translators; Limits.Connections bounds memory.
 	Idle time.Duration
 	// Handshake ends a connection that was never answered. Default 30 seconds.
 	Handshake time.Duration
@@ -128,7 +130,7 @@ func (c Config) complete() (Config, error) {
 		v    *time.Duration
 		def  time.Duration
 	}{
-		{"Timeouts.Idle", &c.Timeouts.Idle, 5 * time.Minute},
+		{"Timeouts.Idle", &c.Timeouts.Idle, 124 * time.Minute},
 		{"Timeouts.Handshake", &c.Timeouts.Handshake, 30 * time.Second},
 		{"Timeouts.HalfClosed", &c.Timeouts.HalfClosed, 5 * time.Minute},
 		{"Timeouts.Linger", &c.Timeouts.Linger, 30 * time.Second},

@@ -35,10 +35,11 @@ type side struct {
 	edge    uint32 // sequence number after the last byte seen
 	acked   uint32 // highest sequence number that the peer acknowledged; valid when ackKnown
 	fin     uint32 // sequence number of the FIN; valid when finSeen
-	waiting uint16 // segments that had to wait since bytes are held
+	waiting uint16 // segments that had to wait since heldAt
 	behind  uint16 // segments that had to wait since lostAt
 	flags   sideFlags
-	heldAt  int64 // since when bytes are held, 0 when none are
+	scale   uint8 // window scale that the side's SYN announced (RFC 7323 §2)
+	heldAt  int64 // since when bytes are held and Next stands still, 0 when none are
 	lostAt  int64 // since when the peer is known to do without the hole at Next, 0 when it is not
 }
 
@@ -62,6 +63,7 @@ const (
 	connEnded                             // the stream has ended; the record lingers
 	connStopping                          // StopAll was called
 	connFed                               // the engine knows the sides
+	connSilent                            // only acknowledgements were seen: no stream yet
 )
 
 func (s *side) has(f sideFlags) bool { return s.flags&f == f }
@@ -178,7 +180,7 @@ func (f *TCPStreamFollower) idleAt(c *conn) int64 {
 	t := &f.cfg.Timeouts
 	wait := t.Idle
 	switch {
-	case !c.has(connEstablished):
+	case !c.has(connEstablished), c.has(connSilent):
 		wait = t.Handshake
 	case c.side[0].has(finSeen) || c.side[1].has(finSeen):
 		wait = t.HalfClosed

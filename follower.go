@@ -257,12 +257,11 @@ func (f *TCPStreamFollower) segment(key *packet.FlowKey, seg *packet.TCP) Verdic
 		f.forget(ref)
 		ref = 0
 	}
-	opened := ref == 0
-	if opened {
-		if !f.opens(seg) {
+	opened := false
+	if ref == 0 || f.table.At(ref).has(connSilent) {
+		if ref, opened = f.unknown(ref, hash, &canonical, from, seg); !opened {
 			return NoStream
 		}
-		ref = f.open(hash, &canonical, from, seg)
 	}
 	c := f.table.At(ref)
 	f.lastID, f.lastOK = c.id, true

@@ -1,6 +1,7 @@
 package tcpfollow
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/tcpfollow/tcpfollow/internal/flowtable"
@@ -16,8 +17,7 @@ func (f *TCPStreamFollower) acknowledge(ref flowtable.Ref, c *conn, from uint8, 
 		f.hint(c, from, &packet.TCP{Flags: packet.ACK, Ack: ack})
 		return
 	}
-	off := peer.unwrap(ack)
-	if ahead := off - int64(peer.Next); ahead > maxAhead || ahead < -maxAhead {
+	if _, near := c.ahead(from^1, ack); !near {
 		return
 	}
 	if peer.has(ackKnown) {
@@ -67,6 +67,38 @@ func (f *TCPStreamFollower) giveUp(ref flowtable.Ref, c *conn) {
 			}
 		}
 	}
+}
+
+// resync follows a segment that lies out of reach. Two of them in a row, the second where the first ends, show that the
+// capture lost more than a window: then both are followed, and what lies before them is lost.
+func (f *TCPStreamFollower) resync(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP, seq uint32) (Verdict, bool) {
+	s := &c.side[from]
+	n := uint32(len(seg.Payload)) + seg.Missing
+	if n == 0 || seg.Flags.Has(packet.SYN) || s.has(stopped) || s.unwrap(seq) < int64(s.Next) {
+		return 0, false
+	}
+	more := f.stream(ref).needs()
+	first := more.far[from]
+	if first == nil || first.Seq+uint32(len(first.Payload))+first.Missing != seq {
+		if first != nil {
+			f.buffered -= len(first.Payload)
+		}
+		copied := *seg
+		copied.Payload, copied.Options = bytes.Clone(seg.Payload), nil
+		more.far[from] = &copied
+		f.buffered += len(seg.Payload)
+		return 0, false
+	}
+	f.buffered -= len(first.Payload)
+	more.far[from] = nil
+	f.skip(ref, c, from, uint64(s.unwrap(first.Seq)), reassemble.GapLost)
+	if !c.has(connEnded) {
+		f.bytes(ref, c, from, first)
+	}
+	if c.has(connEnded) {
+		return Closed, true
+	}
+	return f.bytes(ref, c, from, seg), true
 }
 
 // skip gives up the holes of a side below to. Bytes that the snapshot length cut off are gaps for that reason.

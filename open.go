@@ -12,8 +12,8 @@ import (
 // connection whose SYN was not captured.
 const reuseDistance = 1 << 20
 
-// opens reports whether a segment of an unknown connection makes it known. Pure acknowledgements, and FIN and RST
-// without data, are what is left of one that ended.
+// opens reports whether a segment makes an unknown connection a stream. Acknowledgements alone, and FIN and RST without
+// data, are what is left of one that ended.
 func (f *TCPStreamFollower) opens(seg *packet.TCP) bool {
 	if seg.Flags.Has(packet.RST) {
 		return false
@@ -24,33 +24,71 @@ func (f *TCPStreamFollower) opens(seg *packet.TCP) bool {
 	return f.cfg.Midstream == MidstreamFollow && (len(seg.Payload) > 0 || seg.Missing > 0)
 }
 
-// open adds a connection whose first segment comes from side from. Its roles are those that the segment suggests.
-func (f *TCPStreamFollower) open(hash uint64, key *packet.FlowKey, from uint8, seg *packet.TCP) flowtable.Ref {
+// unknown follows a segment of a connection that is no stream yet. Acknowledgements leave a silent record, so that
+// the sender of the first packet seen is the client if this turns out to be a stream in mid-course.
+func (f *TCPStreamFollower) unknown(ref flowtable.Ref, hash uint64, key *packet.FlowKey, from uint8, seg *packet.TCP) (flowtable.Ref, bool) {
+	if ref != 0 && (seg.Flags&(packet.SYN|packet.RST) != 0) {
+		f.forget(ref) // of an older connection
+		ref = 0
+	}
+	switch {
+	case f.opens(seg):
+		if ref == 0 {
+			ref = f.add(hash, key, from, seg)
+		}
+		f.open(ref, from, seg)
+		return ref, true
+	case ref == 0 && f.cfg.Midstream == MidstreamFollow && seg.Flags&(packet.FIN|packet.RST) == 0:
+		ref = f.add(hash, key, from, seg)
+		f.table.At(ref).set(connSilent)
+		f.schedule(ref, f.table.At(ref))
+	}
+	if ref != 0 {
+		c := f.table.At(ref)
+		c.last = max(c.last, seg.Time)
+		c.packets++
+		f.hint(c, from, seg)
+	}
+	return ref, false
+}
+
+// add makes a record for a connection whose first packet comes from side from.
+func (f *TCPStreamFollower) add(hash uint64, key *packet.FlowKey, from uint8, seg *packet.TCP) flowtable.Ref {
 	if f.table.Len() >= f.cfg.Limits.Connections {
 		f.evict()
 	}
 	ref := f.table.Insert(hash, key)
 	c := f.table.At(ref)
+	c.opened, c.first, c.last, c.client = seg.Number, seg.Time, seg.Time, from
+	return ref
+}
+
+// open makes a connection a stream. Its roles are those that its first segment with SYN or data suggests.
+func (f *TCPStreamFollower) open(ref flowtable.Ref, from uint8, seg *packet.TCP) {
+	c := f.table.At(ref)
+	c.flags &^= connSilent
 	c.id = f.nextID
 	f.nextID++
-	c.opened, c.first, c.last, c.client = seg.Number, seg.Time, seg.Time, from
 	f.stats.Streams++
+	s := &c.side[from]
 	switch {
 	case !seg.Flags.Has(packet.SYN):
 		c.start = StartMid
 		f.hold(ref, c) // schedules
-		return ref
+		return
 	case seg.Flags.Has(packet.ACK):
 		c.start = StartSYNACK
 		c.client = from ^ 1
 		c.set(connEstablished)
 		c.side[c.client].begin(seg.Ack)
+	default:
+		c.client = from
 	}
-	c.side[from].begin(seg.Seq + 1)
-	c.side[from].set(synSeen)
+	s.begin(seg.Seq + 1)
+	s.set(synSeen)
+	s.scale = windowScale(seg.Options)
 	f.announce(ref, c)
 	f.schedule(ref, c)
-	return ref
 }
 
 // announce tells the user of a stream whose roles are known.
@@ -167,8 +205,8 @@ func (f *TCPStreamFollower) startAt(c *conn, from uint8, seg *packet.TCP) bool {
 	s := &c.side[from]
 	ahead := seg.Seq - s.acked
 	switch {
-	case s.has(ackKnown) && ahead < reuseDistance:
-		s.begin(s.acked)
+	case s.has(ackKnown) && c.side[from^1].has(synSeen) && ahead < reuseDistance:
+		s.begin(s.acked) // nothing can have been sent before the handshake
 	case !c.has(connEstablished):
 		return false
 	default:
@@ -196,6 +234,7 @@ func (f *TCPStreamFollower) opening(ref flowtable.Ref, c *conn, from uint8, seg 
 		// Nothing depends on the earlier one yet: the sender has started anew.
 		s.begin(isn)
 		s.set(synSeen)
+		s.scale = windowScale(seg.Options)
 		return Control, true
 	case !s.has(known) && (!ack || !peer.has(known) || f.ackFits(peer, seg.Ack)):
 		if c.has(connHolding) && !f.consistent(ref, from, isn) {
@@ -204,6 +243,7 @@ func (f *TCPStreamFollower) opening(ref flowtable.Ref, c *conn, from uint8, seg 
 		}
 		s.begin(isn)
 		s.set(synSeen)
+		s.scale = windowScale(seg.Options)
 		if !c.has(connAnnounced) {
 			c.start, c.client = StartSYN, from
 		}
@@ -250,7 +290,7 @@ func (f *TCPStreamFollower) consistent(ref flowtable.Ref, from uint8, isn uint32
 func (f *TCPStreamFollower) doubt(ref flowtable.Ref, from uint8, seg *packet.TCP) Verdict {
 	if !seg.Flags.Has(packet.ACK) {
 		copied := *seg
-		copied.Payload, copied.Options = nil, nil
+		copied.Payload, copied.Options = nil, bytes.Clone(seg.Options)
 		f.stream(ref).needs().syn = candidate{copied, from, true}
 	}
 	return BadSYN
@@ -277,8 +317,8 @@ func (f *TCPStreamFollower) supersede(ref flowtable.Ref, c *conn, from uint8, se
 	key := *f.table.Key(ref)
 	f.finish(ref, c, EndSuperseded)
 	f.forget(ref)
-	hash := key.Hash(f.seed)
-	ref = f.open(hash, &key, syn.side, &syn.seg)
+	ref = f.add(key.Hash(f.seed), &key, syn.side, &syn.seg)
+	f.open(ref, syn.side, &syn.seg)
 	c = f.table.At(ref)
 	c.packets = 2 // the SYN and seg
 	f.lastID = c.id

@@ -6,8 +6,39 @@ import (
 	"github.com/tcpfollow/tcpfollow/reassemble"
 )
 
-// maxAhead is how far from the next expected byte a segment may lie: the largest window (RFC 7323 §2.3).
-const maxAhead = 1 << 30
+// minReach is how far ahead of the next expected byte a segment may lie whatever the receiver's window is: captures
+// lose packets, too.
+const minReach = 16 << 20
+
+// reach returns how far ahead of the next expected byte a segment of a side may lie: the largest window that its
+// receiver can have announced.
+func (c *conn) reach(from uint8) int64 { return max(minReach, int64(65535)<<c.side[from^1].scale) }
+
+// ahead returns how far a sequence number lies ahead of the next expected byte, and whether that is near enough to be
+// of the stream.
+func (c *conn) ahead(from uint8, seq uint32) (distance int64, near bool) {
+	s := &c.side[from]
+	distance = s.unwrap(seq) - int64(s.Next)
+	return distance, distance >= -1<<30 && distance <= c.reach(from)
+}
+
+// windowScale returns the shift that a SYN's options announce (RFC 7323 §2.2), 0 for none.
+func windowScale(options []byte) uint8 {
+	for len(options) > 1 && options[0] != 0 {
+		n := 1
+		if options[0] != 1 {
+			n = int(options[1])
+		}
+		if n < 1 || n > len(options) || options[0] != 1 && n < 2 {
+			return 0
+		}
+		if options[0] == 3 && n == 3 {
+			return min(options[2], 14)
+		}
+		options = options[n:]
+	}
+	return 0
+}
 
 // follow follows a segment of an open connection.
 func (f *TCPStreamFollower) follow(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) Verdict {
@@ -64,8 +95,11 @@ func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *p
 		seq++
 	}
 	off := s.unwrap(seq)
-	ahead := off - int64(s.Next)
-	if ahead > maxAhead || ahead < -maxAhead {
+	ahead, near := c.ahead(from, seq)
+	if !near {
+		if v, ok := f.resync(ref, c, from, seg, seq); ok {
+			return v
+		}
 		return OutOfWindow
 	}
 	data, missing := seg.Payload, uint64(seg.Missing)
@@ -166,7 +200,10 @@ func (f *TCPStreamFollower) hand(ref flowtable.Ref, c *conn, from uint8, at uint
 		r = f.cfg.Engine.Segment(&s.Half, reassemble.Segment{Off: at, Data: data, Origin: origin}, out)
 	})
 	if s.Next != before {
-		s.lostAt = 0
+		s.lostAt, s.waiting = 0, 0
+		if s.heldAt != 0 {
+			s.heldAt = seg.Time
+		}
 	}
 	if r.Has(reassemble.Held) {
 		s.waiting = min(s.waiting, 1<<16-2) + 1

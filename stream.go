@@ -29,6 +29,7 @@ type extra struct {
 	heldAt  int64
 	cuts    []cut
 	syn     candidate
+	far     [2]*packet.TCP // by side: the last segment out of reach, see resync
 }
 
 // payload is what was sent in one direction, and what is missing of it.

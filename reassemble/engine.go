@@ -16,9 +16,12 @@ type Half struct {
 	Next uint64
 	// Ref belongs to the engine. 0 means that nothing is held for this direction.
 	Ref uint32
-	// Buffered is how many bytes the engine holds that wait for an earlier one.
+	// Buffered is what the engine holds that waits for an earlier byte: the bytes, and Overhead for each run of them.
 	Buffered uint32
 }
+
+// Overhead is what a held run of bytes counts beside its length, so that many short ones are no cheaper than they are.
+const Overhead = 64
 
 // Origin says where bytes came from.
 type Origin struct {

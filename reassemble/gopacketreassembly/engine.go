@@ -183,10 +183,10 @@ func (e *Engine) serve(h *reassemble.Half, out reassemble.Sink) {
 func (e *Engine) done() {
 	var n uint64
 	for _, s := range e.cur.held {
-		n += s.end - s.off
+		n += s.end - s.off + reassemble.Overhead
 	}
 	for _, f := range e.cur.far {
-		n += uint64(len(f.data))
+		n += uint64(len(f.data)) + reassemble.Overhead
 	}
 	e.at.Buffered = uint32(min(n, 1<<32-1))
 	e.at, e.cur, e.out = nil, nil, nil

@@ -70,7 +70,7 @@ func (in *input) flags(cmd *cobra.Command) {
 		name, usage string
 		v           *time.Duration
 	}{
-		{"idle-timeout", "end a connection without packets after `time` (default 5m)", &t.Idle},
+		{"idle-timeout", "end a connection without packets after `time` (default 2h4m)", &t.Idle},
 		{"handshake-timeout", "end a connection that was never answered after `time` (default 30s)", &t.Handshake},
 		{"half-closed-timeout", "end a connection that one side has finished after `time` (default 5m)", &t.HalfClosed},
 		{"linger", "take late packets of an ended connection for `time` (default 30s)", &t.Linger},
