@@ -38,7 +38,8 @@ const (
 	LayerTCP
 	LayerUDP
 	LayerICMP   // ICMP and ICMPv6
-	LayerGRE    // ID is the key; NVGRE holds its virtual subnet in the upper 24 bits, PPTP the call id in the lower 16
+	LayerGRE    // ID is the key; NVGRE has its virtual subnet in the upper 24 bits
+	LayerPPTP   // GRE version 1; ID is the call id
 	LayerERSPAN // ID is the session id
 	LayerVXLAN  // ID is the VNI; VXLAN-GPE too
 	LayerGeneve // ID is the VNI
@@ -57,7 +58,7 @@ func (k LayerKind) String() string {
 	names := [numLayerKinds]string{
 		"none", "Ethernet", "VLAN", "VN-Tag", "LLC", "SLL", "SLL2", "loopback", "PPP", "HDLC", "PPPoE", "MPLS",
 		"802.11", "radiotap", "PPI", "Prism", "AVS", "NFLOG", "PFLOG", "PKTAP", "IPv4", "IPv6", "IPv6 extension", "AH",
-		"IPv6 fragment", "TCP", "UDP", "ICMP", "GRE", "ERSPAN", "VXLAN", "Geneve", "GTP-U", "L2TP", "Teredo", "CAPWAP",
+		"IPv6 fragment", "TCP", "UDP", "ICMP", "GRE", "PPTP", "ERSPAN", "VXLAN", "Geneve", "GTP-U", "L2TP", "Teredo", "CAPWAP",
 		"TZSP", "EtherIP",
 	}
 	if int(k) < len(names) {

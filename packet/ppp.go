@@ -12,13 +12,17 @@ func (w *walk) ppp() {
 		w.off += 2
 	}
 	h := w.data[w.off:]
-	if len(h) < 2 {
-		w.truncated(2, TruncatedLink, BadLink)
+	size := 2
+	if len(h) > 0 && h[0]&1 == 1 && h[0] != 0xff {
+		size = 1
+	}
+	if len(h) < size {
+		w.truncated(size, TruncatedLink, BadLink)
 		return
 	}
-	proto, size := binary.BigEndian.Uint16(h), 2
-	if h[0]&1 == 1 {
-		proto, size = uint16(h[0]), 1
+	proto := uint16(h[0])
+	if size == 2 {
+		proto = binary.BigEndian.Uint16(h)
 	}
 	w.setID(uint32(proto))
 	w.off += size

@@ -93,6 +93,9 @@ func (w *walk) gre() {
 		w.fail(BadTunnel)
 		return
 	}
+	if version == 1 {
+		w.p.layers[(w.p.nlayers-1)%MaxLayers].Kind = LayerPPTP
+	}
 	if len(h) < size {
 		w.truncated(size, TruncatedTunnel, BadTunnel)
 		return
