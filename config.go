@@ -3,6 +3,7 @@ package tcpfollow
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -12,9 +13,13 @@ import (
 // Config says how a follower works. A nil Config and every zero field mean the documented default.
 // It is copied by [New].
 type Config struct {
-	// Engine orders the bytes of each direction. It belongs to one follower. There is no default yet: the native
-	// engine is still to come, and until then New asks for one by name.
+	// Engine orders the bytes of each direction. It belongs to one follower. Default reassemble.NewNative.
 	Engine reassemble.Engine
+	// Overlap says which copy of bytes that differ is kept, while neither is delivered. It is for the default engine;
+	// another one has a policy of its own. Default reassemble.OverlapBSD.
+	Overlap reassemble.Overlap
+	// OverlapFor, when set, chooses the policy by the receiver of the bytes.
+	OverlapFor func(receiver netip.Addr) reassemble.Overlap
 
 	// OnOpen is called once a stream's client and server are known, before anything else of the stream.
 	OnOpen StreamFunc
@@ -93,13 +98,13 @@ type Timeouts struct {
 	Reorder time.Duration
 }
 
-var errNoEngine = errors.New("config: no Engine: the native engine does not exist yet, " +
-	"use gopacketreassembly.New() from reassemble/gopacketreassembly")
-
 // complete returns the config with its defaults filled in.
 func (c Config) complete() (Config, error) {
-	if c.Engine == nil {
-		return c, errNoEngine
+	switch {
+	case c.Engine == nil:
+		c.Engine = reassemble.NewNative(&reassemble.NativeConfig{Overlap: c.Overlap})
+	case c.Overlap != reassemble.OverlapBSD || c.OverlapFor != nil:
+		return c, errors.New("config: Overlap and OverlapFor are for the default engine")
 	}
 	if c.Midstream > MidstreamIgnore {
 		return c, fmt.Errorf("config: unknown Midstream %d", c.Midstream)

@@ -40,7 +40,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl.SortFlags = false
 	fl.StringArrayVarP(&in.files, "read", "r", nil, "capture `file` or directory to read, besides the arguments; may be repeated")
 	fl.Uint64VarP(&in.count, "count", "c", 0, "stop after so many frames")
-	fl.StringVar(&in.engine, "engine", "gopacket", "reassembly engine: gopacket")
+	fl.StringVar(&in.engine, "engine", "native", "reassembly engine: native, gopacket")
 	fl.StringVar(&in.checksum, "checksum", "auto", "TCP checksums: auto (believe captures that look offloaded), off, strict")
 	fl.BoolVar(&in.noMid, "no-midstream", false, "ignore connections whose opening was not captured")
 	fl.BoolVar(&in.cfg.AnyReset, "any-reset", false, "let every RST close its connection, not only those that RFC 5961 accepts")
@@ -98,9 +98,8 @@ func (in *input) config() (*tf.Config, error) {
 	case "gopacket":
 		cfg.Engine = gopacketreassembly.New()
 	case "native":
-		return nil, cli.Usage("--engine: the native engine does not exist yet; use gopacket")
 	default:
-		return nil, cli.Usage("--engine: %q is none of gopacket", in.engine)
+		return nil, cli.Usage("--engine: %q is none of native, gopacket", in.engine)
 	}
 	switch in.checksum {
 	case "auto":
