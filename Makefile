@@ -1,0 +1,34 @@
+# Short names for the usual commands; .ci/run holds the checks themselves.
+
+SHARED ?= ../shared
+
+.PHONY: all build test lint race fuzz testdata bench score ci
+
+all: build test
+
+build:
+	CGO_ENABLED=0 go build -o tcpfollow ./cmd/tcpfollow
+
+test:
+	CGO_ENABLED=0 go test ./...
+
+lint:
+	.ci/run format tidy vet staticcheck golangci
+
+race:
+	.ci/run race
+
+fuzz:
+	.ci/run fuzz
+
+testdata:
+	go run ./internal/cmd/mktestdata testdata
+
+bench:
+	CGO_ENABLED=0 go test -run '^$$' -bench . -count 10 ./bench
+
+score:
+	TCPFOLLOW_SHARED=$(SHARED) .ci/run score
+
+ci:
+	.ci/run
