@@ -172,8 +172,10 @@ func TestCompressedCorruption(t *testing.T) {
 		{"gzip checksum", flip(gz(t, file), -8), 0, 1, "damaged gzip stream: gzip: invalid checksum"},
 		{"gzip trailing garbage", append(gz(t, file), "garbage behind it"...), 100, 101, "damaged gzip stream: gzip: invalid header"},
 		{"zstd checksum", flip(zst(t, file), -1), 0, 0, "damaged zstd stream: CRC check failed"},
-		{"zstd trailing garbage", append(zst(t, file), "garbage behind it"...), 100, 101,
-			"damaged zstd stream: invalid input: magic number mismatch"},
+		{
+			"zstd trailing garbage", append(zst(t, file), "garbage behind it"...), 100, 101,
+			"damaged zstd stream: invalid input: magic number mismatch",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

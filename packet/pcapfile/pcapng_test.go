@@ -209,10 +209,14 @@ func TestPcapngCorruption(t *testing.T) {
 		{"length 0", words(le, nil, 6, 0, 0), pcapfile.ErrCorrupt, "block of impossible length 0"},
 		{"length 8", words(le, nil, 6, 8, 8), pcapfile.ErrCorrupt, "block of impossible length 8"},
 		{"odd length", words(le, nil, 9, 30, 0, 0, 0, 0, 0, 30), pcapfile.ErrCorrupt, "block of impossible length 30"},
-		{"giant packet", words(le, nil, 6, 0xfffffffc, 0), pcapfile.ErrTooLarge,
-			"record claims 4294967292 bytes, the limit is 16777216"},
-		{"giant interface", words(le, nil, 1, 0xfffffffc, 0), pcapfile.ErrTooLarge,
-			"record claims 4294967292 bytes, the limit is 16777216"},
+		{
+			"giant packet", words(le, nil, 6, 0xfffffffc, 0), pcapfile.ErrTooLarge,
+			"record claims 4294967292 bytes, the limit is 16777216",
+		},
+		{
+			"giant interface", words(le, nil, 1, 0xfffffffc, 0), pcapfile.ErrTooLarge,
+			"record claims 4294967292 bytes, the limit is 16777216",
+		},
 		{"lengths differ", wrongEnd, pcapfile.ErrCorrupt, "block of length 36 ends with length 37"},
 		{"lengths of a skipped block differ", skippedEnd, pcapfile.ErrCorrupt, "block of length 52 ends with length 53"},
 		{"lengths of a section differ", sectionEnd, pcapfile.ErrCorrupt, "block of length 28 ends with length 29"},
@@ -220,28 +224,50 @@ func TestPcapngCorruption(t *testing.T) {
 		{"short obsolete block", block(le, nil, 2, make([]byte, 16)), pcapfile.ErrCorrupt, "packet block of 16 bytes"},
 		{"short simple block", block(le, nil, 3, nil), pcapfile.ErrCorrupt, "simple packet block of 0 bytes"},
 		{"short interface block", block(le, nil, 1, make([]byte, 4)), pcapfile.ErrCorrupt, "interface description of 4 bytes"},
-		{"packet beyond its block", block(le, nil, 6, words(le, nil, 0, 0, 0, 9, 9, 0, 0)), pcapfile.ErrCorrupt,
-			"packet of 9 bytes in a block with room for 8"},
-		{"simple packet beyond its block", block(le, nil, 3, words(le, nil, 9, 0, 0)), pcapfile.ErrCorrupt,
-			"packet of 9 bytes in a block with room for 8"},
-		{"most bytes", block(le, nil, 6, words(le, nil, 0, 0, 0, math.MaxUint32, 9)), pcapfile.ErrCorrupt,
-			"packet of 4294967295 bytes in a block with room for 0"},
-		{"unknown interface", enhanced(le, nil, math.MaxUint32, 0, ""), pcapfile.ErrCorrupt,
-			"packet of interface 4294967295, where 1 are described"},
-		{"unknown interface, obsolete", block(le, nil, 2, words(le, nil, 0xffff, 0, 0, 0, 0)), pcapfile.ErrCorrupt,
-			"packet of interface 65535, where 1 are described"},
-		{"byte order", block(le, nil, 0x0a0d0d0a, words(le, nil, 1, 2, 3, 4)), pcapfile.ErrCorrupt,
-			"section with byte-order magic 01 00 00 00"},
-		{"section length", words(le, nil, 0x0a0d0d0a, 24, 0x1a2b3c4d, 1, 0, 24), pcapfile.ErrCorrupt,
-			"section header of impossible length 24"},
-		{"section version", block(le, nil, 0x0a0d0d0a, words(le, nil, 0x1a2b3c4d, 9, 0, 0)), pcapfile.ErrCorrupt,
-			"section of version 9.0"},
-		{"option beyond its block", block(le, nil, 1, words(le, nil, 1, 0, 9|100<<16)), pcapfile.ErrCorrupt,
-			"interface option 9 of 100 bytes, 0 left"},
-		{"resolution of 2 bytes", interfaceBlock(le, nil, 1, 0, option(le, 9, []byte{1, 2})), pcapfile.ErrCorrupt,
-			"interface option 9 of 2 bytes"},
-		{"offset of 4 bytes", interfaceBlock(le, nil, 1, 0, option(le, 14, []byte{1, 2, 3, 4})), pcapfile.ErrCorrupt,
-			"interface option 14 of 4 bytes"},
+		{
+			"packet beyond its block", block(le, nil, 6, words(le, nil, 0, 0, 0, 9, 9, 0, 0)), pcapfile.ErrCorrupt,
+			"packet of 9 bytes in a block with room for 8",
+		},
+		{
+			"simple packet beyond its block", block(le, nil, 3, words(le, nil, 9, 0, 0)), pcapfile.ErrCorrupt,
+			"packet of 9 bytes in a block with room for 8",
+		},
+		{
+			"most bytes", block(le, nil, 6, words(le, nil, 0, 0, 0, math.MaxUint32, 9)), pcapfile.ErrCorrupt,
+			"packet of 4294967295 bytes in a block with room for 0",
+		},
+		{
+			"unknown interface", enhanced(le, nil, math.MaxUint32, 0, ""), pcapfile.ErrCorrupt,
+			"packet of interface 4294967295, where 1 are described",
+		},
+		{
+			"unknown interface, obsolete", block(le, nil, 2, words(le, nil, 0xffff, 0, 0, 0, 0)), pcapfile.ErrCorrupt,
+			"packet of interface 65535, where 1 are described",
+		},
+		{
+			"byte order", block(le, nil, 0x0a0d0d0a, words(le, nil, 1, 2, 3, 4)), pcapfile.ErrCorrupt,
+			"section with byte-order magic 01 00 00 00",
+		},
+		{
+			"section length", words(le, nil, 0x0a0d0d0a, 24, 0x1a2b3c4d, 1, 0, 24), pcapfile.ErrCorrupt,
+			"section header of impossible length 24",
+		},
+		{
+			"section version", block(le, nil, 0x0a0d0d0a, words(le, nil, 0x1a2b3c4d, 9, 0, 0)), pcapfile.ErrCorrupt,
+			"section of version 9.0",
+		},
+		{
+			"option beyond its block", block(le, nil, 1, words(le, nil, 1, 0, 9|100<<16)), pcapfile.ErrCorrupt,
+			"interface option 9 of 100 bytes, 0 left",
+		},
+		{
+			"resolution of 2 bytes", interfaceBlock(le, nil, 1, 0, option(le, 9, []byte{1, 2})), pcapfile.ErrCorrupt,
+			"interface option 9 of 2 bytes",
+		},
+		{
+			"offset of 4 bytes", interfaceBlock(le, nil, 1, 0, option(le, 14, []byte{1, 2, 3, 4})), pcapfile.ErrCorrupt,
+			"interface option 14 of 4 bytes",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -128,21 +128,31 @@ func TestCutOffMessages(t *testing.T) {
 	}{
 		{"file header", pcap[:10], 0, 0, "x.pcap: file header cut off: 10 of 24 bytes"},
 		{"record header", append(bytes.Clone(pcap), 1, 2, 3), 2, 44, "x.pcap: frame 2 at byte 44: record header cut off: 3 of 16 bytes"},
-		{"record", append(words(le, bytes.Clone(pcap), 1, 1, 1500, 1500), make([]byte, 52)...), 2, 44,
-			"x.pcap: frame 2 at byte 44: record cut off: 52 of 1500 bytes"},
-		{"record without a byte", words(le, bytes.Clone(pcap), 1, 1, 1500, 1500), 2, 44,
-			"x.pcap: frame 2 at byte 44: record cut off: 0 of 1500 bytes"},
-		{"modified record header", append(bytes.Clone(modified), make([]byte, 23)...), 1, 24,
-			"x.pcap: frame 1 at byte 24: record header cut off: 23 of 24 bytes"},
+		{
+			"record", append(words(le, bytes.Clone(pcap), 1, 1, 1500, 1500), make([]byte, 52)...), 2, 44,
+			"x.pcap: frame 2 at byte 44: record cut off: 52 of 1500 bytes",
+		},
+		{
+			"record without a byte", words(le, bytes.Clone(pcap), 1, 1, 1500, 1500), 2, 44,
+			"x.pcap: frame 2 at byte 44: record cut off: 0 of 1500 bytes",
+		},
+		{
+			"modified record header", append(bytes.Clone(modified), make([]byte, 23)...), 1, 24,
+			"x.pcap: frame 1 at byte 24: record header cut off: 23 of 24 bytes",
+		},
 		{"section header", ng[:20], 0, 0, "x.pcap: file header cut off: 20 of 24 bytes"},
 		{"section trailer", ng[:26], 1, 0, "x.pcap: frame 1 at byte 0: block cut off: 26 of 28 bytes"},
 		{"block header", append(bytes.Clone(ng), 6, 0, 0), 1, 48, "x.pcap: frame 1 at byte 48: block cut off: 3 of 12 bytes"},
 		{"packet block", words(le, bytes.Clone(ng), 6, 100, 0), 1, 48, "x.pcap: frame 1 at byte 48: block cut off: 12 of 100 bytes"},
-		{"skipped block", words(le, bytes.Clone(ng), 5, 1<<31, 0, 0, 0), 1, 48,
-			"x.pcap: frame 1 at byte 48: block cut off: 20 of 2147483648 bytes"},
+		{
+			"skipped block", words(le, bytes.Clone(ng), 5, 1<<31, 0, 0, 0), 1, 48,
+			"x.pcap: frame 1 at byte 48: block cut off: 20 of 2147483648 bytes",
+		},
 		{"snoop header", snoop[:15], 0, 0, "x.pcap: file header cut off: 15 of 16 bytes"},
-		{"snoop record", snoopRecord(bytes.Clone(snoop), 1, 1, "abcd")[:16+26], 1, 16,
-			"x.pcap: frame 1 at byte 16: record cut off: 26 of 28 bytes"},
+		{
+			"snoop record", snoopRecord(bytes.Clone(snoop), 1, 1, "abcd")[:16+26], 1, 16,
+			"x.pcap: frame 1 at byte 16: record cut off: 26 of 28 bytes",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,9 +175,11 @@ func TestNotACapture(t *testing.T) {
 		{"newlines", "\n\r\r\n and text", "x.txt: not a capture file (first bytes 0a 0d 0d 0a)"},
 		{"snoop in prose", "snooping", "x.txt: not a capture file (first bytes 73 6e 6f 6f)"},
 		{"snoop version", string(snoopHeader(1, 4)), "x.txt: not a capture file (snoop version 1)"},
-		{"pcapng version", string(block(binary.LittleEndian, nil, 0x0a0d0d0a,
-			words(binary.LittleEndian, nil, 0x1a2b3c4d, version(binary.LittleEndian, 2, 1), 0, 0))),
-			"x.txt: not a capture file (pcapng version 2.1)"},
+		{
+			"pcapng version", string(block(binary.LittleEndian, nil, 0x0a0d0d0a,
+				words(binary.LittleEndian, nil, 0x1a2b3c4d, version(binary.LittleEndian, 2, 1), 0, 0))),
+			"x.txt: not a capture file (pcapng version 2.1)",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -199,8 +211,14 @@ func TestOpenErrors(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	for _, cfg := range []pcapfile.Config{
-		{Buffer: -1}, {MaxFrame: -1}, {MaxInterfaces: -1}, {MaxSkip: -1}, {MaxDecompressed: -1}, {MaxWindow: -1},
-		{MaxFrame: 1<<30 + 1}, {MaxWindow: 1023},
+		{Buffer: -1},
+		{MaxFrame: -1},
+		{MaxInterfaces: -1},
+		{MaxSkip: -1},
+		{MaxDecompressed: -1},
+		{MaxWindow: -1},
+		{MaxFrame: 1<<30 + 1},
+		{MaxWindow: 1023},
 	} {
 		_, err := pcapfile.NewReader(bytes.NewReader(nil), "x", &cfg)
 		require.ErrorContains(t, err, "pcapfile: ", "%+v", cfg)

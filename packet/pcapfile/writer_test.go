@@ -86,10 +86,18 @@ func TestRoundTrip(t *testing.T) {
 		time  func(*rand.Rand) int64
 	}{
 		{"pcap", pcapfile.WriterConfig{}, []packet.LinkType{276}, func(r *rand.Rand) int64 { return r.Int64N(math.MaxUint32 * 1e9) }},
-		{"pcap, microseconds", pcapfile.WriterConfig{Micro: true}, []packet.LinkType{1},
-			func(r *rand.Rand) int64 { return r.Int64N(math.MaxUint32*1e6) * 1000 }},
-		{"pcapng", pcapfile.WriterConfig{Format: pcapfile.FormatPcapNG}, []packet.LinkType{0, 1, 113, 65535},
-			func(r *rand.Rand) int64 { return int64(r.Uint64()) }},
+		{
+			"pcap, microseconds",
+			pcapfile.WriterConfig{Micro: true},
+			[]packet.LinkType{1},
+			func(r *rand.Rand) int64 { return r.Int64N(math.MaxUint32*1e6) * 1000 },
+		},
+		{
+			"pcapng",
+			pcapfile.WriterConfig{Format: pcapfile.FormatPcapNG},
+			[]packet.LinkType{0, 1, 113, 65535},
+			func(r *rand.Rand) int64 { return int64(r.Uint64()) },
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -185,10 +193,16 @@ func TestWriterErrors(t *testing.T) {
 		text  string
 	}{
 		{"another link type", nil, packet.Frame{Link: 101}, "write capture: frame 2 has link type 101 in a file of link type 1"},
-		{"before 1970", nil, packet.Frame{Link: 1, Time: -1},
-			"write capture: frame 2 is of 1969-12-31 23:59:59.999999999 +0000 UTC, which pcap cannot hold"},
-		{"after 2106", nil, packet.Frame{Link: 1, Time: (1 << 32) * 1e9},
-			"write capture: frame 2 is of 2106-02-07 06:28:16 +0000 UTC, which pcap cannot hold"},
+		{
+			"before 1970", nil,
+			packet.Frame{Link: 1, Time: -1},
+			"write capture: frame 2 is of 1969-12-31 23:59:59.999999999 +0000 UTC, which pcap cannot hold",
+		},
+		{
+			"after 2106", nil,
+			packet.Frame{Link: 1, Time: (1 << 32) * 1e9},
+			"write capture: frame 2 is of 2106-02-07 06:28:16 +0000 UTC, which pcap cannot hold",
+		},
 		{"link type beyond 16 bits", ng, packet.Frame{Link: 1 << 16}, "write capture: link type 65536 does not fit into pcapng"},
 	}
 	for _, tt := range tests {
