@@ -43,6 +43,8 @@ type Config struct {
 	Timeouts Timeouts
 	// Decode is handed to the packet decoder: checksums, tunnels, and what counts as a flow's key.
 	Decode packet.DecoderConfig
+	// Fragments is handed to the IP defragmenter.
+	Fragments packet.DefragmenterConfig
 }
 
 // Midstream says what becomes of connections whose opening was not captured.

@@ -37,6 +37,7 @@ type TCPStreamFollower struct {
 	data    StreamFunc
 	end     StreamFunc
 	decoder *packet.Decoder
+	defrag  *packet.Defragmenter
 	table   *flowtable.Table[packet.FlowKey, conn]
 	streams []*TCPStream // by Ref
 	seed    uint64
@@ -58,6 +59,7 @@ type TCPStreamFollower struct {
 	chunk   Chunk         // valid while chunkOf's data callback runs
 	chunkOf *TCPStream
 	pkts    [batchSize]packet.Packet
+	whole   packet.Packet // what fragments became
 }
 
 // batchSize is how many packets are decoded before they are followed.
@@ -76,8 +78,12 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 	if err != nil {
 		return nil, err
 	}
+	defrag, err := packet.NewDefragmenter(&full.Fragments)
+	if err != nil {
+		return nil, err
+	}
 	return &TCPStreamFollower{
-		cfg: full, data: data, end: end, decoder: decoder,
+		cfg: full, data: data, end: end, decoder: decoder, defrag: defrag,
 		table: flowtable.New[packet.FlowKey, conn](),
 		seed:  maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil
@@ -117,7 +123,7 @@ func (f *TCPStreamFollower) FeedFrame(fr packet.Frame) Verdict {
 	}
 	p := &f.pkts[0]
 	f.decoder.Decode(&fr, p)
-	return f.packet(p)
+	return f.packet(&fr, p)
 }
 
 // FeedBatch follows the frames of a batch, faster than one by one and with the same result. When verdicts is not nil
@@ -137,7 +143,7 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 			f.decoder.Decode(&frames[i], &f.pkts[i])
 		}
 		for i := range frames {
-			v := f.packet(&f.pkts[i])
+			v := f.packet(&frames[i], &f.pkts[i])
 			if verdicts != nil {
 				verdicts[start+i] = v
 			}
@@ -208,6 +214,9 @@ func (f *TCPStreamFollower) Stats() Stats { return f.stats }
 // DecoderStats returns the counters of the packet decoder.
 func (f *TCPStreamFollower) DecoderStats() packet.DecoderStats { return f.decoder.Stats() }
 
+// DefragmenterStats returns the counters of the IP defragmenter.
+func (f *TCPStreamFollower) DefragmenterStats() packet.DefragmenterStats { return f.defrag.Stats() }
+
 // leave makes the follower callable again, also after a callback that panicked.
 func (f *TCPStreamFollower) leave() {
 	f.busy = false
@@ -219,11 +228,19 @@ func (f *TCPStreamFollower) count(v Verdict) Verdict {
 	return v
 }
 
-// packet follows one decoded packet.
-func (f *TCPStreamFollower) packet(p *packet.Packet) Verdict {
+// packet follows one decoded packet, of frame fr.
+func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet) Verdict {
 	f.stats.Frames++
 	f.frame, f.lastOK = p.Number, false
 	f.advance(p.Time)
+	for p.Status == packet.Fragment { // more than once: a datagram may hold a fragment of a tunnelled one
+		datagram, ok := f.defrag.Add(fr, p)
+		if !ok {
+			return f.count(Fragment)
+		}
+		fr, p = datagram, &f.whole
+		f.decoder.DecodeDatagram(fr, p)
+	}
 	switch {
 	case p.IsTCP():
 		if p.Checksum == packet.ChecksumBad {
@@ -232,8 +249,6 @@ func (f *TCPStreamFollower) packet(p *packet.Packet) Verdict {
 		return f.count(f.segment(&p.Key, &p.TCP))
 	case p.Status == packet.OK, p.Status == packet.NotIP:
 		return f.count(NotTCP)
-	case p.Status == packet.Fragment:
-		return f.count(Fragment)
 	}
 	if f.cfg.OnError != nil {
 		f.cfg.OnError(p.Err())
