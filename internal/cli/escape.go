@@ -33,3 +33,11 @@ func AppendEscaped(dst, b []byte, lines bool) []byte {
 
 // EscapeLine returns s, safe on a terminal and in one line.
 func EscapeLine(s string) string { return string(AppendEscaped(nil, []byte(s), false)) }
+
+// Count returns "1 frame" or "2 frames".
+func Count(n uint64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.FormatUint(n, 10) + " " + what
+}

@@ -217,30 +217,31 @@ func (s *session) undecodable(err error) {
 func (s *session) summary(err error) error {
 	st, ds := s.follower.Stats(), s.follower.DecoderStats()
 	if !s.in.quiet {
-		fmt.Fprintf(s.stderr, "%d frames, %d streams, %d bytes of payload", st.Frames, st.Streams, st.Bytes)
+		fmt.Fprintf(s.stderr, "%s, %s, %s of payload", cli.Count(st.Frames, "frame"), cli.Count(st.Streams, "stream"), cli.Count(st.Bytes, "byte"))
+		frags := s.follower.DefragmenterStats()
 		for _, n := range []struct {
-			count uint64
-			what  string
+			count      uint64
+			what, rest string
 		}{
-			{st.GapBytes, "bytes missing"},
-			{st.Conflicts, "bytes in conflict"},
-			{st.Verdicts[tf.Undecodable], "frames undecodable"},
-			{st.Verdicts[tf.Fragment], "fragments"},
-			{st.Verdicts[tf.BadChecksum], "wrong checksums"},
-			{st.Verdicts[tf.OutOfWindow], "segments out of window"},
-			{st.BeforeStart, "bytes before a start"},
-			{st.AfterFIN + st.AfterEnd, "bytes after an end"},
-			{st.Verdicts[tf.BadReset], "resets ignored"},
-			{st.Verdicts[tf.BadSYN], "SYNs ignored"},
+			{st.GapBytes, "byte", " missing"},
+			{st.Conflicts, "byte", " in conflict"},
+			{st.Verdicts[tf.Undecodable], "frame", " undecodable"},
+			{frags.Pending + frags.Expired + frags.Evicted + frags.Overfull + frags.Overlapped, "IP datagram", " incomplete or dropped"},
+			{st.Verdicts[tf.BadChecksum], "segment", " with a wrong checksum"},
+			{st.Verdicts[tf.OutOfWindow], "segment", " out of window"},
+			{st.BeforeStart, "byte", " before a start"},
+			{st.AfterFIN + st.AfterEnd, "byte", " after an end"},
+			{st.Verdicts[tf.BadReset], "reset", " ignored"},
+			{st.Verdicts[tf.BadSYN], "SYN", " ignored"},
 		} {
 			if n.count > 0 {
-				fmt.Fprintf(s.stderr, ", %d %s", n.count, n.what)
+				fmt.Fprintf(s.stderr, ", %s%s", cli.Count(n.count, n.what), n.rest)
 			}
 		}
 		fmt.Fprintln(s.stderr)
 		for status, n := range ds.Status {
 			if n > 0 && packet.Status(status).Undecodable() {
-				fmt.Fprintf(s.stderr, "  %d frames undecodable: %v\n", n, packet.Status(status))
+				fmt.Fprintf(s.stderr, "  %s undecodable: %v\n", cli.Count(n, "frame"), packet.Status(status))
 			}
 		}
 	}
@@ -255,7 +256,7 @@ func (s *session) summary(err error) error {
 		{st.LimitConnections, "--max-connections"},
 	} {
 		if l.n > 0 {
-			limits = append(limits, fmt.Sprintf("%s (%d times)", l.name, l.n))
+			limits = append(limits, fmt.Sprintf("%s (%s)", l.name, cli.Count(l.n, "time")))
 		}
 	}
 	if len(limits) > 0 {

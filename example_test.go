@@ -1,0 +1,89 @@
+package tcpfollow_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
+)
+
+// Follow every stream of a capture file, and print what client and server said.
+func Example() {
+	data := func(s *tcpfollow.TCPStream) {
+		c := s.Chunk()
+		fmt.Printf("%v at %d: %d bytes\n", c.Direction, c.Offset, len(c.Bytes))
+	}
+	end := func(s *tcpfollow.TCPStream) {
+		fmt.Printf("%v > %v ended: %v\n", s.Client(), s.Server(), s.End())
+	}
+	follower, err := tcpfollow.New(data, end, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	file, err := pcapfile.Open("testdata/ipv6.pcap", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer file.Close()
+	if err := follower.Follow(context.Background(), file); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// client at 0: 95 bytes
+	// server at 0: 1440 bytes
+	// server at 1440: 1440 bytes
+	// server at 2880: 764 bytes
+	// [2001:db8:1::10]:51000 > [2001:db8:2::80]:80 ended: fin
+}
+
+// Gaps, and the payload so far, as the end callback sees them.
+func ExampleTCPStream_Gaps() {
+	end := func(s *tcpfollow.TCPStream) {
+		for _, g := range s.Gaps(packet.ServerToClient) {
+			fmt.Printf("missing: %d bytes at %d (%v)\n", g.Length, g.Offset, g.Reason)
+		}
+		fmt.Println("server sent", len(s.ServerPayload()), "bytes that were captured")
+	}
+	follower, err := tcpfollow.New(nil, end, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	file, err := pcapfile.Open("testdata/http.pcap", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer file.Close()
+	if err := follower.Follow(context.Background(), file); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// missing: 1460 bytes at 6214 (lost)
+	// server sent 8168 bytes that were captured
+}
+
+// Stop following a direction once enough of it was seen.
+func ExampleTCPStream_Stop() {
+	data := func(s *tcpfollow.TCPStream) {
+		c := s.Chunk()
+		fmt.Printf("%v: %.14q\n", c.Direction, c.Bytes)
+		s.Stop(c.Direction)
+	}
+	follower, err := tcpfollow.New(data, nil, &tcpfollow.Config{Incremental: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	file, err := pcapfile.Open("testdata/http.pcap", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer file.Close()
+	if err := follower.Follow(context.Background(), file); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// client: "GET / HTTP/1.1"
+	// server: "HTTP/1.1 200 O"
+}
