@@ -31,6 +31,7 @@ var pcapfileShapes = []pcapfileShape{
 
 // write makes the capture, and returns its path and the wire bytes in it.
 func (s pcapfileShape) write(b *testing.B, cfg *pcapfile.WriterConfig, compress func(io.Writer) (io.WriteCloser, error)) (string, int64) {
+	b.Helper()
 	path := filepath.Join(b.TempDir(), "capture")
 	f, err := os.Create(path)
 	require.NoError(b, err)
@@ -63,6 +64,7 @@ func (s pcapfileShape) write(b *testing.B, cfg *pcapfile.WriterConfig, compress 
 }
 
 func perPacket(b *testing.B, frames int) {
+	b.Helper()
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(frames), "ns/pkt")
 }
 
@@ -134,6 +136,7 @@ func BenchmarkPcapfile(b *testing.B) {
 
 // headerWalk does the least that reading a little-endian pcap file takes: no frame is made, nothing is checked.
 func headerWalk(b *testing.B, path string) (total int64) {
+	b.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		b.Fatal(err)
@@ -161,6 +164,7 @@ func headerWalk(b *testing.B, path string) (total int64) {
 }
 
 func pcapgoWalk(b *testing.B, path string) (total int64) {
+	b.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		b.Fatal(err)

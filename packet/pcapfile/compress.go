@@ -84,7 +84,7 @@ func (m *members) Read(b []byte) (int, error) {
 			m.open = true
 		}
 		n, err := m.z.Read(b)
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			return n, err
 		}
 		m.open = false
@@ -95,7 +95,7 @@ func (m *members) Read(b []byte) (int, error) {
 }
 
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -129,7 +129,7 @@ func (f failedReader) Read([]byte) (int, error) { return 0, f.err }
 // failure describes a read that ended with something else than io.EOF.
 func (r *Reader) failure() error {
 	cause := r.readErr
-	if e := r.raw.err; e != nil && e != io.EOF {
+	if e := r.raw.err; e != nil && !errors.Is(e, io.EOF) {
 		cause = e // the file could not be read: do not blame its content
 	}
 	kind := r.info.Compression

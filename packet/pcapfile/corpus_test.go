@@ -64,6 +64,7 @@ func (r refNG) next() (packet.Frame, error) {
 
 // independent opens file with gopacket's readers; nil when they do not know the format.
 func independent(t *testing.T, file []byte, format pcapfile.Format) reference {
+	t.Helper()
 	if format == pcapfile.FormatPcapNG {
 		opts := pcapgo.DefaultNgReaderOptions
 		opts.WantMixedLinkType = true
@@ -130,7 +131,7 @@ func TestRealCaptures(t *testing.T) {
 				require.Equal(t, uint64(i+1), f.Number)
 			}
 			_, rerr = ref.next()
-			require.Equal(t, err == nil, rerr == io.EOF, "%v, %v", err, rerr)
+			require.Equal(t, err == nil, errors.Is(rerr, io.EOF), "%v, %v", err, rerr)
 		})
 	}
 	require.Greater(t, compared, 150)

@@ -26,9 +26,10 @@ type outcome struct {
 }
 
 func outcomeOf(t *testing.T, src io.Reader, buffer int) outcome {
+	t.Helper()
 	var o outcome
 	r, err := pcapfile.NewReader(src, "x", &pcapfile.Config{
-		Buffer: buffer, MaxFrame: fuzzMaxFrame, MaxWindow: 1 << 20, MaxDecompressed: 1 << 20,
+		Buffer: buffer, MaxFrame: fuzzMaxFrame, MaxWindow: 1 << 20, MaxDecompressed: 1 << 16,
 		OnBlock: func(pcapfile.Block) { o.blocks++ },
 	})
 	if err != nil {
@@ -60,7 +61,7 @@ func checkFile(t *testing.T, file []byte) {
 	before := heapAllocated()
 	var b packet.Batch
 	if r, err := pcapfile.NewReader(bytes.NewReader(file), "x", &pcapfile.Config{
-		Buffer: 1 << 12, MaxFrame: fuzzMaxFrame, MaxWindow: 1 << 20, MaxDecompressed: 1 << 20,
+		Buffer: 1 << 12, MaxFrame: fuzzMaxFrame, MaxWindow: 1 << 20, MaxDecompressed: 1 << 16,
 	}); err == nil {
 		for r.ReadBatch(&b) == nil {
 		}
@@ -83,6 +84,7 @@ func checkFile(t *testing.T, file []byte) {
 }
 
 func checkRoundTrip(t *testing.T, frames []packet.Frame) {
+	t.Helper()
 	var out bytes.Buffer
 	w, err := pcapfile.NewWriter(&out, &pcapfile.WriterConfig{Format: pcapfile.FormatPcapNG})
 	require.NoError(t, err)
@@ -105,6 +107,7 @@ func checkRoundTrip(t *testing.T, frames []packet.Frame) {
 }
 
 func addSamples(f *testing.F, format pcapfile.Format) {
+	f.Helper()
 	for _, s := range samples() {
 		r, err := pcapfile.NewReader(bytes.NewReader(s.file), "x", nil)
 		require.NoError(f, err)

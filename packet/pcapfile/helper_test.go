@@ -179,71 +179,71 @@ func ngSample(name string, order byteOrder) *sample {
 }
 
 // readAll returns copies of all frames and what ended the input, nil at its regular end.
-func readAll(t testing.TB, src packet.Source) ([]packet.Frame, error) {
-	t.Helper()
+func readAll(tb testing.TB, src packet.Source) ([]packet.Frame, error) {
+	tb.Helper()
 	var all []packet.Frame
 	var b packet.Batch
 	for {
 		err := src.ReadBatch(&b)
 		if err != nil {
-			require.Empty(t, b.Frames)
+			require.Empty(tb, b.Frames)
 			again := src.ReadBatch(&b)
-			require.Equal(t, err, again, "the error stays")
+			require.Equal(tb, err, again, "the error stays")
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
 			return all, err
 		}
-		require.NotEmpty(t, b.Frames)
-		require.LessOrEqual(t, len(b.Frames), packet.BatchSize)
+		require.NotEmpty(tb, b.Frames)
+		require.LessOrEqual(tb, len(b.Frames), packet.BatchSize)
 		for _, f := range b.Frames {
-			require.Equal(t, len(f.Data), cap(f.Data), "appending to a frame must not reach its neighbour")
+			require.Equal(tb, len(f.Data), cap(f.Data), "appending to a frame must not reach its neighbour")
 			f.Data = append([]byte{}, f.Data...)
 			all = append(all, f)
 		}
 	}
 }
 
-func readBytes(t testing.TB, file []byte, cfg *pcapfile.Config) ([]packet.Frame, error) {
-	t.Helper()
-	return readFrom(t, bytes.NewReader(file), cfg)
+func readBytes(tb testing.TB, file []byte, cfg *pcapfile.Config) ([]packet.Frame, error) {
+	tb.Helper()
+	return readFrom(tb, bytes.NewReader(file), cfg)
 }
 
-func readFrom(t testing.TB, src io.Reader, cfg *pcapfile.Config) ([]packet.Frame, error) {
-	t.Helper()
+func readFrom(tb testing.TB, src io.Reader, cfg *pcapfile.Config) ([]packet.Frame, error) {
+	tb.Helper()
 	r, err := pcapfile.NewReader(src, "x.pcap", cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return readAll(t, r)
+	return readAll(tb, r)
 }
 
 // requireError checks kind, place and text of what ended a file.
-func requireError(t testing.TB, err, kind error, frame uint64, offset int64, text string) {
-	t.Helper()
-	require.ErrorIs(t, err, kind)
+func requireError(tb testing.TB, err, kind error, frame uint64, offset int64, text string) {
+	tb.Helper()
+	require.ErrorIs(tb, err, kind)
 	var e *pcapfile.Error
-	require.ErrorAs(t, err, &e)
-	require.Equal(t, text, err.Error())
-	require.Equal(t, frame, e.Frame)
-	require.Equal(t, offset, e.Offset)
+	require.ErrorAs(tb, err, &e)
+	require.Equal(tb, text, err.Error())
+	require.Equal(tb, frame, e.Frame)
+	require.Equal(tb, offset, e.Offset)
 }
 
-func gz(t testing.TB, b []byte) []byte {
-	t.Helper()
+func gz(tb testing.TB, b []byte) []byte {
+	tb.Helper()
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
 	_, err := w.Write(b)
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
+	require.NoError(tb, err)
+	require.NoError(tb, w.Close())
 	return out.Bytes()
 }
 
-func zst(t testing.TB, b []byte, opts ...zstd.EOption) []byte {
-	t.Helper()
+func zst(tb testing.TB, b []byte, opts ...zstd.EOption) []byte {
+	tb.Helper()
 	w, err := zstd.NewWriter(nil, opts...)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer w.Close()
 	return w.EncodeAll(b, nil)
 }

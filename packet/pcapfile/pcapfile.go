@@ -12,6 +12,7 @@ package pcapfile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -47,10 +48,11 @@ type Config struct {
 	// MaxSkip is the most bytes of compressed input, counted after decompression, that may follow each other
 	// without a frame; 0 means [DefaultMaxSkip]. Input that is not compressed is its own limit.
 	MaxSkip int64
-	// MaxDecompressed is the most bytes that one compressed file may decompress to; 0 means no limit.
+	// MaxDecompressed is the most bytes that a compressed file, or one within it, may decompress to; 0 means no limit.
 	// Decompression streams, so this limits time, not memory.
 	MaxDecompressed int64
-	// MaxWindow is the largest zstd window in bytes, at least 1 KiB; 0 means [DefaultMaxWindow].
+	// MaxWindow is the largest zstd window in bytes, at least 1 KiB; 0 means [DefaultMaxWindow]. It is what zstd
+	// input can make a Reader allocate, with a few bytes; the system provides the memory as it is written to.
 	MaxWindow int
 	// SignedSeconds reads the seconds and the fraction of a pcap record as signed 32-bit numbers, as libpcap does
 	// where NFStream 6.6.0 uses it: dates from 2038-01-19 on become negative. A negative fraction is rounded towards
@@ -148,7 +150,7 @@ func (c *Config) settled() (Config, error) {
 	}
 	switch {
 	case s.Buffer < 0, s.MaxFrame < 0, s.MaxInterfaces < 0, s.MaxSkip < 0, s.MaxDecompressed < 0, s.MaxWindow < 0:
-		return s, fmt.Errorf("pcapfile: negative limit in configuration")
+		return s, errors.New("pcapfile: negative limit in configuration")
 	case s.MaxFrame > 1<<30:
 		return s, fmt.Errorf("pcapfile: MaxFrame %d is above 1 GiB", s.MaxFrame)
 	case s.MaxWindow > 0 && s.MaxWindow < 1<<10:

@@ -392,6 +392,7 @@ func (r *Reader) addFrame(b *packet.Batch, id uint32, body []byte) error {
 	i := &g.ifs[id]
 	t, how := i.clock.nanos(uint64(g.u32(body[4:]))<<32 | uint64(g.u32(body[8:])))
 	switch how {
+	case stampExact:
 	case stampNegative:
 		r.stats.Negative++
 	case stampSaturated:

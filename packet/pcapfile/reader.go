@@ -49,7 +49,7 @@ func Open(path string, cfg *Config) (*Reader, error) {
 		return nil, err
 	}
 	if err := r.open(path, new(atomic.Int64)); err != nil {
-		r.Close()
+		_ = r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -62,7 +62,7 @@ func NewReader(src io.Reader, name string, cfg *Config) (*Reader, error) {
 		return nil, err
 	}
 	if err := r.start(&rawInput{r: src, read: new(atomic.Int64)}, name); err != nil {
-		r.Close()
+		_ = r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -86,7 +86,7 @@ func (r *Reader) open(path string, read *atomic.Int64) error {
 		if f, err = os.Open(path); err != nil {
 			return &Error{File: path, Err: osError(err)}
 		}
-		r.closer = append(r.closer, func() { f.Close() })
+		r.closer = append(r.closer, func() { _ = f.Close() })
 	}
 	return r.start(&rawInput{r: f, read: read, size: fileSize(f)}, name)
 }
@@ -181,7 +181,7 @@ func (r *Reader) ReadBatch(b *packet.Batch) error {
 		if err == nil {
 			err = r.fill()
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			r.err = io.EOF
 		} else if err != nil {
 			r.err = r.at(err)
@@ -232,7 +232,7 @@ func (r *Reader) read(b []byte) int {
 
 // ended turns the end of the input into io.EOF or into the reason why it came too early.
 func (r *Reader) ended() error {
-	if r.readErr != io.EOF {
+	if !errors.Is(r.readErr, io.EOF) {
 		return r.failure()
 	}
 	if r.pos == r.end && r.ng.total == 0 {
@@ -261,7 +261,7 @@ func (r *Reader) sniff(n int) ([]byte, error) {
 		}
 		r.read(r.buf[r.end:min(len(r.buf), max(n, sniffLen))])
 	}
-	if r.end-r.pos < n && r.readErr != io.EOF {
+	if r.end-r.pos < n && !errors.Is(r.readErr, io.EOF) {
 		return nil, r.failure()
 	}
 	return r.buf[r.pos:r.end], nil

@@ -135,7 +135,7 @@ func (l *lister) walk(dir string) error {
 // look tells whether path is a capture. A damaged one is: its error is for ReadBatch.
 func (l *lister) look(path string) error {
 	err := l.probe.open(path, new(atomic.Int64))
-	l.probe.Close()
+	_ = l.probe.Close()
 	if errors.Is(err, ErrTruncated) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (s *Set) ReadBatch(b *packet.Batch) error {
 		if err == nil {
 			return nil
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			s.closeFile()
 		} else {
 			s.err = err
@@ -184,7 +184,7 @@ func (s *Set) openNext() error {
 }
 
 func (s *Set) closeFile() {
-	s.r.Close()
+	_ = s.r.Close()
 	s.open = false
 	if s.size > 0 { // a file that was not read to its end, or grew
 		s.read.Store(s.files[s.next-1].end)
@@ -202,7 +202,7 @@ func (s *Set) SkipFile() {
 
 // Close closes the file that is open. Frames are no longer valid.
 func (s *Set) Close() error {
-	s.r.Close()
+	_ = s.r.Close()
 	s.open = false
 	s.err = os.ErrClosed
 	return nil

@@ -1,6 +1,7 @@
 package pcapfile_test
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -34,7 +35,7 @@ func visited(t *testing.T, s *pcapfile.Set) (files []string, frames []packet.Fra
 	for {
 		if err = s.ReadBatch(&b); err != nil {
 			require.Empty(t, b.Frames)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = nil
 			}
 			return files, frames, err

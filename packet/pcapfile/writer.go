@@ -3,6 +3,7 @@ package pcapfile
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -76,7 +77,7 @@ func NewWriter(w io.Writer, cfg *WriterConfig) (*Writer, error) {
 		return nil, fmt.Errorf("pcapfile: %v files are not written", c.Format)
 	}
 	if c.Micro && c.Format == FormatPcapNG {
-		return nil, fmt.Errorf("pcapfile: pcapng files are written with nanoseconds only")
+		return nil, errors.New("pcapfile: pcapng files are written with nanoseconds only")
 	}
 	if c.Link == 0 {
 		c.Link = linkEthernet
@@ -256,18 +257,19 @@ func appendWords(b []byte, words ...uint32) []byte {
 
 // Flush writes what is buffered, and the header if there was no frame yet.
 func (w *Writer) Flush() error {
-	switch {
-	case w.err != nil:
+	if w.err != nil {
 		return w.err
-	case w.cfg.Format == FormatPcapNG:
-		w.fail(w.beginNG())
-	case !w.begun:
-		w.fail(w.beginPcap(w.cfg.Link))
 	}
-	if w.err == nil {
-		w.fail(w.out.Flush())
+	var err error
+	if w.cfg.Format == FormatPcapNG {
+		err = w.beginNG()
+	} else if !w.begun {
+		err = w.beginPcap(w.cfg.Link)
 	}
-	return w.err
+	if err == nil {
+		err = w.out.Flush()
+	}
+	return w.fail(err)
 }
 
 // Close is Flush, and closes the file of a Writer made by Create. Only its first call does anything.
