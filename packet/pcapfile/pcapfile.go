@@ -80,11 +80,11 @@ type Format uint8
 
 // The formats that are read. FormatPcap and FormatPcapNG are also written.
 const (
-	FormatUnknown  Format = iota
-	FormatPcap            // draft-ietf-opsawg-pcap
-	FormatModified        // pcap with the 24-byte record headers of patched Linux tools ("Kuznetzov")
-	FormatPcapNG          // draft-ietf-opsawg-pcapng
-	FormatSnoop           // RFC 1761
+	FormatUnknown  Format = iota // nothing read yet; in a WriterConfig, pcap
+	FormatPcap                   // draft-ietf-opsawg-pcap
+	FormatModified               // pcap with the 24-byte record headers of patched Linux tools ("Kuznetzov")
+	FormatPcapNG                 // draft-ietf-opsawg-pcapng
+	FormatSnoop                  // RFC 1761
 )
 
 // String returns the format's usual name.

@@ -42,7 +42,7 @@ type Reader struct {
 var _ packet.Source = (*Reader)(nil)
 
 // Open opens the capture file at path; "-" is standard input. It reads as much as it takes to know the format, so it
-// waits for the writer of a pipe. Errors are of type [*Error].
+// waits for the writer of a pipe. An error about the file is an [*Error].
 func Open(path string, cfg *Config) (*Reader, error) {
 	r, err := newReader(cfg)
 	if err != nil {
