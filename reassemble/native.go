@@ -42,7 +42,7 @@ func (e *Native) Open(h *Half, _ uint64) { h.Ref, h.Buffered = 0, 0 }
 
 // Segment delivers what is next, and holds what is not.
 func (e *Native) Segment(h *Half, s Segment, out Sink) Result {
-	whole := extent{s.Off, s.Off + uint64(len(s.Data))}
+	whole := Extent{s.Off, s.Off + uint64(len(s.Data))}
 	var res Result
 	if s.Off < h.Next {
 		n := min(h.Next-s.Off, uint64(len(s.Data)))
@@ -53,7 +53,7 @@ func (e *Native) Segment(h *Half, s Segment, out Sink) Result {
 			return res
 		}
 	}
-	end := whole.end
+	end := whole.End
 	if s.Off == h.Next && (h.Ref == 0 || end <= e.tree.first(h.Ref).off) {
 		h.Next = end
 		out.Data(h, s.Off, s.Data, s.Origin)
@@ -153,7 +153,7 @@ func (e *Native) free(h *Half, ref nodeRef) {
 }
 
 // hold keeps a segment that starts at Next or behind it. whole is what it covered when it came.
-func (e *Native) hold(h *Half, s Segment, whole extent, out Sink) Result {
+func (e *Native) hold(h *Half, s Segment, whole Extent, out Sink) Result {
 	end := s.Off + uint64(len(s.Data))
 	if last := e.tree.last(h.Ref); last == nil || last.end() <= s.Off {
 		e.add(h, s, whole)
@@ -169,7 +169,7 @@ func (e *Native) hold(h *Half, s Segment, whole extent, out Sink) Result {
 	for _, ref := range e.met {
 		o := e.tree.at(ref)
 		lo, hi := max(o.off, s.Off), min(o.end(), end)
-		wins := e.overlap.newWins(o.extent(), whole)
+		wins := e.overlap.NewWins(o.extent(), whole)
 		e.compare(h, o, s, lo, hi, wins, out)
 		if wins {
 			e.carve(h, ref, lo, hi)
@@ -230,7 +230,7 @@ func (e *Native) carve(h *Half, ref nodeRef, lo, hi uint64) {
 }
 
 // add puts a run that overlaps none into the tree, in pieces when it is longer than the largest block.
-func (e *Native) add(h *Half, s Segment, whole extent) {
+func (e *Native) add(h *Half, s Segment, whole Extent) {
 	for len(s.Data) > 0 {
 		n := min(len(s.Data), maxBlock)
 		block, b := e.bytes.allocate(n)
@@ -238,7 +238,7 @@ func (e *Native) add(h *Half, s Segment, whole extent) {
 		ref := e.tree.allocate()
 		*e.tree.at(ref) = node{
 			off: s.Off, size: uint32(n), block: block, origin: s.Origin,
-			before: uint32(s.Off - whole.start), after: uint32(whole.end - s.Off - uint64(n)),
+			before: uint32(s.Off - whole.Start), after: uint32(whole.End - s.Off - uint64(n)),
 		}
 		h.Ref = e.tree.insert(h.Ref, ref)
 		h.Buffered += uint32(n) + Overhead

@@ -47,22 +47,22 @@ func (p Overlap) String() string {
 	return "unknown"
 }
 
-// extent is what a segment covered when it came.
-type extent struct{ start, end uint64 }
+// Extent is what a segment covered when it came, as offsets: the first byte, and the one after the last.
+type Extent struct{ Start, End uint64 }
 
-// newWins reports whether n replaces o.
-func (p Overlap) newWins(o, n extent) bool {
+// NewWins reports whether the segment n replaces o where both have bytes.
+func (p Overlap) NewWins(o, n Extent) bool {
 	switch p {
 	case OverlapFirst:
 		return false
 	case OverlapLast:
 		return true
 	case OverlapLinux:
-		return n.start < o.start || n.start == o.start && n.end > o.end
+		return n.Start < o.Start || n.Start == o.Start && n.End > o.End
 	case OverlapOldLinux:
-		return n.start < o.start || n.start == o.start && n.end >= o.end
+		return n.Start < o.Start || n.Start == o.Start && n.End >= o.End
 	case OverlapSolaris:
-		return n.start <= o.start && n.end >= o.end || n.start > o.start && n.end > o.end
+		return n.Start <= o.Start && n.End >= o.End || n.Start > o.Start && n.End > o.End
 	}
-	return n.start < o.start
+	return n.Start < o.Start
 }

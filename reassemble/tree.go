@@ -30,8 +30,8 @@ type node struct {
 func (n *node) end() uint64 { return n.off + uint64(n.size) }
 
 // extent returns what the run's segment covered when it came.
-func (n *node) extent() extent {
-	return extent{n.off - uint64(n.before), n.end() + uint64(n.after)}
+func (n *node) extent() Extent {
+	return Extent{n.off - uint64(n.before), n.end() + uint64(n.after)}
 }
 
 const (
