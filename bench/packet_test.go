@@ -159,3 +159,36 @@ func BenchmarkFlowKey(b *testing.B) {
 	}
 	_ = sum
 }
+
+// BenchmarkDefragment puts datagrams of two fragments together, decoding both and the whole; per fragment.
+func BenchmarkDefragment(b *testing.B) {
+	seg := tcpSegment(2000)
+	part := func(at int, more byte, payload []byte) packet.Frame {
+		h := ipv4Header(packet.ProtoTCP, len(payload))
+		h[6], h[7] = more, byte(at/8)
+		f := wrap(etherHeader, []byte{8, 0}, h, payload)
+		return packet.Frame{Data: f, Length: len(f), Link: packet.LinkEthernet}
+	}
+	frames := []packet.Frame{part(0, 0x20, seg[:1480]), part(1480, 0, seg[1480:])}
+	dec, err := packet.NewDecoder(&packet.DecoderConfig{Checksum: packet.ChecksumOff})
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := packet.NewDefragmenter(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var p packet.Packet
+	b.ReportAllocs()
+	b.SetBytes(int64(len(frames[0].Data)+len(frames[1].Data)) / 2)
+	for i := 0; b.Loop(); i++ {
+		f := &frames[i&1]
+		dec.Decode(f, &p)
+		if whole, ok := g.Add(f, &p); ok {
+			dec.DecodeDatagram(whole, &p)
+		}
+	}
+	if g.Stats().Datagrams == 0 {
+		b.Fatal("nothing completed")
+	}
+}

@@ -149,6 +149,7 @@ func links(six bool) []under {
 		{name: "prism avs", link: packet.LinkPrism, headers: []header{raw(join(u32(0x80211001), u32(64), make([]byte, 56))...), wifi(8, 1), snap(et)}},
 		{name: "avs", link: packet.LinkAVS, headers: []header{raw(join(u32(0x80211001), u32(64), make([]byte, 56))...), wifi(8, 1), snap(et)}},
 		{name: "sll wifi", link: packet.LinkSLL, headers: []header{raw(join(u16(0), u16(801), make([]byte, 12))...), wifi(8, 1), snap(et)}},
+		{name: "sll prism", link: packet.LinkSLL, headers: []header{raw(join(u16(0), u16(802), make([]byte, 12))...), raw(join(le32(0x44), le32(64), make([]byte, 56))...), wifi(8, 1), snap(et)}},
 		{name: "sll radiotap", link: packet.LinkSLL, headers: []header{raw(join(u16(0), u16(803), make([]byte, 12))...), radiotap(0), wifi(8, 1), snap(et)}},
 		{name: "nflog", link: packet.LinkNFLog, headers: []header{nflog(af)}},
 		{name: "nflog big endian", link: packet.LinkNFLog, headers: []header{func(rest []byte) []byte {

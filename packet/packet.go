@@ -65,7 +65,8 @@ type TCP struct {
 
 // Packet is what a [Decoder] makes of one frame. The caller owns it and reuses it: every Decode overwrites all of it.
 type Packet struct {
-	// Key is the innermost flow key, as sent; valid iff Status is OK. Its ports are 0 unless Proto is TCP or UDP.
+	// Key is the innermost flow key, as sent; valid iff Status is OK or Fragment. Its ports are 0 unless Status is OK and
+	// Proto is TCP or UDP.
 	Key FlowKey
 	// TCP is the segment; valid iff IsTCP.
 	TCP TCP

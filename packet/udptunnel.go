@@ -216,8 +216,11 @@ func (w *walk) l2tp() {
 		w.l2tpSession()
 		return
 	}
-	if flags&(isControl|reserved) != 0 || flags&versionMask != 2 || !w.push(LayerL2TP, 0) {
+	if flags&(isControl|reserved) != 0 || flags&versionMask != 2 {
 		w.fail(BadTunnel)
+		return
+	}
+	if !w.push(LayerL2TP, 0) {
 		return
 	}
 	size := 2
