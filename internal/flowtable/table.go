@@ -23,6 +23,7 @@ type Table[K comparable, R any] struct {
 	used   int
 	chunks []*chunk[K, R]
 	spare  spareSet
+	kept   int // a slab that was empty and was kept
 	wheel  wheel
 }
 
@@ -113,17 +114,7 @@ func (t *Table[K, R]) Remove(ref Ref) {
 	t.used--
 	t.release(ref)
 	if len(t.slots) > minSlots && t.used*8 < len(t.slots) {
-		t.shrink()
-	}
-}
-
-// shrink halves the slots and gives empty slabs back.
-func (t *Table[K, R]) shrink() {
-	t.rehash(len(t.slots) / 2)
-	for c, ch := range t.chunks {
-		if ch != nil && ch.live == 0 {
-			t.chunks[c] = nil
-		}
+		t.rehash(len(t.slots) / 2)
 	}
 }
 
@@ -200,6 +191,7 @@ func (t *Table[K, R]) allocate() Ref {
 	return Ref(uint32(c)<<chunkBits|i) + 1
 }
 
+// release gives an entry back, and its slab when that is empty and another one has room.
 func (t *Table[K, R]) release(ref Ref) {
 	i := uint32(ref) - 1
 	c := int(i >> chunkBits)
@@ -209,4 +201,15 @@ func (t *Table[K, R]) release(ref Ref) {
 	ch.free = i + 1
 	ch.live--
 	t.spare.set(c)
+	if ch.live > 0 {
+		return
+	}
+	if other, _ := t.spare.lowest(); other != c {
+		t.chunks[c] = nil
+		return
+	}
+	if k := t.chunks[t.kept]; k != nil && k.live == 0 && t.kept != c {
+		t.chunks[t.kept] = nil
+	}
+	t.kept = c
 }

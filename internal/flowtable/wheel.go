@@ -8,7 +8,7 @@ import (
 // Tick is the resolution of timers.
 const Tick = time.Second
 
-const wheelSlots = 512 // more than the ticks of the default idle timeout
+const wheelSlots = 1 << 13 // more than the ticks of the default idle timeout of two hours and four minutes
 
 // wheel is a hashed timer wheel. Only the tick for which a record was last scheduled is kept in it: a record that is
 // used again need not be moved, its owner looks at the true deadline when the timer comes up.
@@ -18,7 +18,8 @@ type wheel struct {
 	armed int
 }
 
-// list is a doubly linked list of timers, oldest first.
+// list is a doubly linked list of timers in order of their ticks, of scheduling among equals. Only timers further ahead
+// than the wheel has slots make it hold more than one tick, so that almost every new one goes to its end.
 type list struct{ head, tail Ref }
 
 // timer is the wheel's part of an entry.
@@ -45,13 +46,21 @@ func (t *Table[K, R]) Schedule(ref Ref, deadline int64) {
 	tick := max(tickOf(deadline), w.now+1)
 	tm := &t.entry(ref).timer
 	l := &w.slots[uint64(tick)%wheelSlots]
-	*tm = timer{tick: tick, prev: l.tail, on: true}
-	if l.tail != 0 {
-		t.entry(l.tail).timer.next = ref
+	prev, next := l.tail, Ref(0)
+	for prev != 0 && t.entry(prev).timer.tick > tick {
+		prev, next = t.entry(prev).timer.prev, prev
+	}
+	*tm = timer{tick: tick, prev: prev, next: next, on: true}
+	if prev != 0 {
+		t.entry(prev).timer.next = ref
 	} else {
 		l.head = ref
 	}
-	l.tail = ref
+	if next != 0 {
+		t.entry(next).timer.prev = ref
+	} else {
+		l.tail = ref
+	}
 	w.armed++
 }
 
@@ -103,21 +112,17 @@ func (t *Table[K, R]) Advance(now int64, due []Ref) []Ref {
 		return due
 	}
 	for n := from; n <= tick; n++ {
-		for ref := w.slots[uint64(n)%wheelSlots].head; ref != 0; {
-			tm := &t.entry(ref).timer
-			next := tm.next
-			if tm.tick <= tick {
-				t.Cancel(ref)
-				due = append(due, ref)
-			}
-			ref = next
+		l := &w.slots[uint64(n)%wheelSlots]
+		for l.head != 0 && t.entry(l.head).timer.tick <= tick {
+			due = append(due, l.head)
+			t.Cancel(l.head)
 		}
 	}
 	return due
 }
 
 // Soonest returns the record whose timer comes up first, the one scheduled first among equals, or 0 when no timer is
-// set. Timers more than 512 ticks ahead count only when there is no nearer one.
+// set. It costs a look at each slot in front of that.
 func (t *Table[K, R]) Soonest() Ref {
 	var later Ref
 	for n := range int64(wheelSlots) {
