@@ -107,15 +107,13 @@ func (f *TCPStreamFollower) drain(ref flowtable.Ref, c *conn, from uint8, why re
 	if s.has(stopped) {
 		return
 	}
-	f.skip(ref, c, from, reassemble.AllHoles, why)
-	to := s.ackedTo()
-	switch {
-	case s.has(finSeen):
-		to = s.finAt()
-	case to <= s.Next+1:
-		return // one byte may be a FIN that was not captured
+	if acked := s.ackedTo(); acked > s.Next+1 { // one byte may be a FIN that was not captured
+		f.skipAll(ref, c, from, min(acked, s.finAt()), reassemble.GapLost)
 	}
-	f.skip(ref, c, from, to, why)
+	f.skipAll(ref, c, from, reassemble.ToHeld, why)
+	if s.has(finSeen) {
+		f.skipAll(ref, c, from, s.finAt(), why)
+	}
 }
 
 // deepGap reports all that lies beyond Limits.Depth as one gap.

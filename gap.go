@@ -2,7 +2,6 @@ package tcpfollow
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/tcpfollow/tcpfollow/internal/flowtable"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -44,6 +43,7 @@ func (f *TCPStreamFollower) giveUp(ref flowtable.Ref, c *conn) {
 		from := uint8(i)
 		s := &c.side[i]
 		if s.lostAt != 0 && (int(s.behind) >= f.cfg.Limits.Reorder || f.clock-s.lostAt >= int64(f.cfg.Timeouts.Reorder)) {
+			// Only this hole: the evidence on later ones may be newer.
 			s.lostAt = 0
 			edge := uint64(max(s.unwrap(s.edge), int64(s.Next)))
 			f.skip(ref, c, from, min(s.ackedTo(), edge), reassemble.GapLost)
@@ -61,7 +61,7 @@ func (f *TCPStreamFollower) giveUp(ref flowtable.Ref, c *conn) {
 			default:
 				return
 			}
-			f.skip(ref, c, from, reassemble.FirstHole, reassemble.GapLimit)
+			f.skip(ref, c, from, reassemble.ToHeld, reassemble.GapLimit)
 			if int(s.waiting) > f.cfg.Limits.Segments {
 				s.waiting--
 			}
@@ -91,7 +91,7 @@ func (f *TCPStreamFollower) resync(ref flowtable.Ref, c *conn, from uint8, seg *
 	}
 	f.buffered -= len(first.Payload)
 	more.far[from] = nil
-	f.skip(ref, c, from, uint64(s.unwrap(first.Seq)), reassemble.GapLost)
+	f.skipAll(ref, c, from, uint64(s.unwrap(first.Seq)), reassemble.GapLost)
 	if !c.has(connEnded) {
 		f.bytes(ref, c, from, first)
 	}
@@ -101,33 +101,34 @@ func (f *TCPStreamFollower) resync(ref flowtable.Ref, c *conn, from uint8, seg *
 	return f.bytes(ref, c, from, seg), true
 }
 
-// skip gives up the holes of a side below to. Bytes that the snapshot length cut off are gaps for that reason.
+// skip gives up the hole at a side's Next, up to an offset or to the first byte held. What of it the snapshot length cut
+// off is a gap for that reason.
 func (f *TCPStreamFollower) skip(ref flowtable.Ref, c *conn, from uint8, to uint64, why reassemble.GapReason) {
 	s := &c.side[from]
-	if more := f.extraOf(ref); more != nil && len(more.cuts) > 0 && to != reassemble.FirstHole {
-		slices.SortStableFunc(more.cuts, func(a, b cut) int {
-			if a.off < b.off {
-				return -1
+	if s.has(stopped) || s.Buffered == 0 && (to <= s.Next || to == reassemble.ToHeld) {
+		return
+	}
+	if more := f.extraOf(ref); more != nil {
+		for _, cut := range more.cuts {
+			if cut.side == from && cut.off > s.Next {
+				to = min(to, cut.off)
 			}
-			return 1
-		})
-		for _, cut := range slices.Clone(more.cuts) {
-			if cut.side != from || cut.off >= to || cut.end <= s.Next {
-				continue
-			}
-			f.engineSkip(ref, c, from, cut.off, why)
-			f.engineSkip(ref, c, from, min(cut.end, to), reassemble.GapTruncated)
 		}
 	}
 	f.engineSkip(ref, c, from, to, why)
 	f.cutsDue(ref, c, from)
 }
 
+// skipAll gives up every hole of a side up to an offset, or, with ToHeld, in front of all that is held.
+func (f *TCPStreamFollower) skipAll(ref flowtable.Ref, c *conn, from uint8, to uint64, why reassemble.GapReason) {
+	s := &c.side[from]
+	for !s.has(stopped) && s.Next < to && (s.Buffered > 0 || to != reassemble.ToHeld) {
+		f.skip(ref, c, from, to, why)
+	}
+}
+
 func (f *TCPStreamFollower) engineSkip(ref flowtable.Ref, c *conn, from uint8, to uint64, why reassemble.GapReason) {
 	s := &c.side[from]
-	if s.has(stopped) || s.Buffered == 0 && (to <= s.Next || to == reassemble.AllHoles) {
-		return
-	}
 	f.feeds(c)
 	f.engine(ref, c, from, func(out reassemble.Sink) { f.cfg.Engine.Skip(&s.Half, to, why, out) })
 	if s.has(known) {

@@ -1,7 +1,7 @@
 // Package reassemble orders the bytes of one direction of a TCP stream.
 //
 // An [Engine] knows nothing of connections, handshakes or timers: those are the follower's. It is given segments at
-// 64-bit stream offsets and hands the bytes to a [Sink] in order, each once. Holes are given up only when the caller
+// 64-bit stream offsets and hands the bytes to a [Sink] in order, each once. A hole is given up only when the caller
 // says so, with Skip. Offset 0 is the byte after the SYN.
 //
 // Engines are interchangeable and not safe for concurrent use.
@@ -80,11 +80,8 @@ func (r GapReason) String() string {
 	return "unknown"
 }
 
-// What Skip takes for its bound besides an offset.
-const (
-	FirstHole uint64 = 0              // the hole at Next, up to the first byte that is held
-	AllHoles  uint64 = math.MaxUint64 // every hole in front of a held byte
-)
+// ToHeld is a bound for Skip that only held bytes set.
+const ToHeld uint64 = math.MaxUint64
 
 // Engine orders segments. All of it is called from one goroutine.
 type Engine interface {
@@ -92,8 +89,9 @@ type Engine interface {
 	Open(h *Half, id uint64)
 	// Segment takes a segment: what is next goes to out.Data, what was delivered before to out.Old, the rest is held.
 	Segment(h *Half, s Segment, out Sink) Result
-	// Skip gives up the holes below to: each goes to out.Gap, and bytes held behind them to out.Data. Next is
-	// afterwards to, or the end of what was held there. FirstHole and AllHoles end at held bytes.
+	// Skip gives up the hole at Next, up to the offset to or to the first byte that is held, whichever comes first. It
+	// goes to out.Gap, and what is held behind it to out.Data. Later holes stay. Skip does nothing when to is not
+	// beyond Next, or is ToHeld and nothing is held.
 	Skip(h *Half, to uint64, why GapReason, out Sink)
 	// Close forgets the direction and all it holds, without delivering anything. h.Ref is 0 afterwards.
 	Close(h *Half)

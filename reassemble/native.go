@@ -72,36 +72,19 @@ func (e *Native) Segment(h *Half, s Segment, out Sink) Result {
 	return res
 }
 
-// Skip gives up holes.
+// Skip gives up the hole at Next.
 func (e *Native) Skip(h *Half, to uint64, why GapReason, out Sink) {
-	switch to {
-	case FirstHole:
-		if h.Ref != 0 {
-			e.skipTo(h, e.tree.first(h.Ref).off, why, out)
-		}
-	case AllHoles:
-		for h.Ref != 0 {
-			e.skipTo(h, e.tree.first(h.Ref).off, why, out)
-		}
-	default:
-		for h.Next < to {
-			stop := to
-			if h.Ref != 0 {
-				stop = min(stop, e.tree.first(h.Ref).off)
-			}
-			e.skipTo(h, stop, why, out)
-		}
+	switch {
+	case h.Ref != 0:
+		to = min(to, e.tree.first(h.Ref).off)
+	case to == ToHeld:
+		return
 	}
-}
-
-// skipTo gives up the hole in front of stop.
-func (e *Native) skipTo(h *Half, stop uint64, why GapReason, out Sink) {
-	off := h.Next
-	h.Next = stop
-	if stop > off {
-		out.Gap(h, off, stop-off, why)
+	if off := h.Next; to > off {
+		h.Next = to
+		out.Gap(h, off, to-off, why)
+		e.drain(h, out)
 	}
-	e.drain(h, out)
 }
 
 // Close forgets a direction.

@@ -138,26 +138,19 @@ func (e *Engine) Segment(h *reassemble.Half, s reassemble.Segment, out reassembl
 	return res
 }
 
-// Skip fills the holes below to with zeros, which the callback turns into gaps.
+// Skip fills the hole at Next with zeros, which Deliver turns into a gap.
 func (e *Engine) Skip(h *reassemble.Half, to uint64, why reassemble.GapReason, out reassemble.Sink) {
 	e.serve(h, out)
 	defer e.done()
-	for {
-		stop, ok := e.nextHeld()
-		switch {
-		case to == reassemble.FirstHole || to == reassemble.AllHoles:
-			if !ok {
-				return
-			}
-		case to <= h.Next:
-			return
-		case !ok || stop > to:
-			stop = to
-		}
-		e.skipTo(stop, why)
-		if to == reassemble.FirstHole {
-			return
-		}
+	stop, ok := e.nextHeld()
+	switch {
+	case ok:
+		to = min(to, stop)
+	case to == reassemble.ToHeld:
+		return
+	}
+	if to > h.Next {
+		e.skipTo(to, why)
 	}
 }
 
