@@ -138,7 +138,7 @@ func links(six bool) []under {
 		{name: "radiotap fcs", link: packet.LinkRadiotap, headers: []header{radiotap(0x10), pad(4), wifi(8, 1), snap(et)}},
 		{name: "radiotap pad", link: packet.LinkRadiotap, headers: []header{radiotap(0x20), wifi(0x88, 1, 0, 0, 0, 0), snap(et)}},
 		{name: "radiotap long", link: packet.LinkRadiotap, headers: []header{
-			raw(join([]byte{0, 0}, le16(21), le32(1<<31|2), le32(1<<31), le32(0), []byte{0x10, 0, 0, 0, 0})...), pad(4), wifi(8, 1), snap(et),
+			raw(join([]byte{0, 0}, le16(26), le32(1<<31|3), le32(0), make([]byte, 4+8), []byte{0x10, 0})...), pad(4), wifi(8, 1), snap(et),
 		}},
 		{name: "ppi", link: packet.LinkPPI, headers: []header{
 			raw(join([]byte{0, 0}, le16(32), le32(105), le16(2), le16(20), make([]byte, 8), []byte{1}, make([]byte, 11))...),

@@ -117,7 +117,6 @@ func onesSum(b []byte) uint64 {
 	for i := len(b) - 1; i >= 0; i-- {
 		tail = tail<<8 | uint64(b[i])
 	}
-	sum, carry = bits.Add64(sum, tail, carry)
-	sum, carry = bits.Add64(sum, 0, carry)
+	sum, carry = bits.Add64(sum, tail, carry) // tail has 7 bytes at most: where this overflows, sum is small
 	return uint64(bits.ReverseBytes16(fold(sum + carry)))
 }

@@ -47,6 +47,11 @@ func TestDecodeTCP(t *testing.T) {
 		{"sll", packet.LinkSLL, stack(sll(0x0800), ip4(6), tcp(packet.ACK|packet.PSH, nop...), data("payload"))},
 		{"sll2", packet.LinkSLL2, stack(sll2(0x0800), ip4(6), tcp(packet.ACK|packet.PSH, nop...), data("payload"))},
 		{"qinq", packet.LinkEthernet, stack(eth(0x88a8), vlan(5, 0x8100), vlan(6, 0x0800), ip4(6), tcp(packet.ACK|packet.PSH, nop...), data("payload"))},
+		{"IPv4 fragment bits that mean nothing", packet.LinkRaw, func() []byte {
+			b := stack(ip4(6), tcp(packet.ACK|packet.PSH, nop...), data("payload"))
+			b[6] |= 0xc0 // reserved, do not fragment
+			return b
+		}()},
 		{"IPv4 options", packet.LinkEthernet, stack(eth(0x0800), ip4(6, 1, 1, 1, 0), tcp(packet.ACK|packet.PSH, nop...), data("payload"))},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -111,6 +111,7 @@ func (w *walk) fragment(proto, layers uint8) {
 	p := w.p
 	p.Status = Fragment
 	p.Proto = proto
+	p.Key.proto = proto
 	p.Payload, p.Missing = nil, 0 // that of a UDP tunnel
 	p.frag.payload = uint32(w.off)
 	p.frag.end = uint32(w.end)

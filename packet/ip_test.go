@@ -138,6 +138,13 @@ func TestDecodeIPv4Options(t *testing.T) {
 			require.Equal(t, tc.want, p.Checksum)
 		})
 	}
+	t.Run("a route of the outer packet does not count", func(t *testing.T) {
+		p := poisoned()
+		f := frameOf(packet.LinkRaw, stack(ip4(4, 131, 7, 4, 1, 2, 3, 4, 0), ip4(6), tcp(packet.ACK), data("payload")))
+		newDecoder(t, nil).Decode(f, p)
+		require.True(t, p.IsTCP())
+		require.Equal(t, packet.ChecksumGood, p.Checksum)
+	})
 	t.Run("authentication header", func(t *testing.T) {
 		p := poisoned()
 		f := frameOf(packet.LinkRaw, stack(ip4(51), raw(6, 1, 0, 0, 0, 0, 0, 7, 0, 0, 0, 1), tcp(packet.ACK), data("payload")))

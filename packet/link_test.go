@@ -182,6 +182,21 @@ func TestAggregated(t *testing.T) {
 	require.EqualValues(t, 2, d.Stats().Subframes)
 }
 
+// The frame check sequence that a capture header announces is no payload, even when IP gives no length.
+func TestFrameCheckSequence(t *testing.T) {
+	for _, name := range []string{"radiotap fcs", "radiotap long", "ppi"} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := nested(false, name)
+			ip := len(f.Data) - 4 - 7 - 24 - 20
+			f.Data[ip+2], f.Data[ip+3] = 0, 0
+			p := poisoned()
+			newDecoder(t, nil).Decode(f, p)
+			require.True(t, p.IsTCP())
+			require.Equal(t, "payload", string(p.Payload))
+		})
+	}
+}
+
 func TestFrameLength(t *testing.T) {
 	b := stack(eth(0x0800), ip4(6), tcp(packet.ACK), data("payload"))
 	for _, tc := range []struct {

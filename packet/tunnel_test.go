@@ -30,6 +30,7 @@ func TestTunnelsRefused(t *testing.T) {
 		{"VXLAN by the source port", 17, in(udp(4789, 5), vxlan(1))},
 		{"VXLAN inner length too large", 17, append([]header{udp(5, 4789), vxlan(1)}, long...)},
 		{"VXLAN with 5 bytes", 17, []header{udp(5, 4789), data("12345")}},
+		{"VXLAN with a guess within the guess", 17, in(udp(5, 4789), vxlan(1), eth(0x8847), mpls(16))},
 		{"VXLAN-GPE with NSH", 17, in(udp(5, 4790), raw(0x0c, 0, 0, 4, 0, 0, 1, 0))},
 		{"Geneve version 1", 17, in(udp(5, 6081), raw(0x40, 0, 0x65, 0x58, 0, 0, 1, 0))},
 		{"Geneve protocol 0", 17, in(udp(5, 6081), geneve(1, 0))},
