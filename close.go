@@ -93,6 +93,21 @@ func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason)
 	c.last = f.clock
 	f.detach(ref)
 	f.schedule(ref, c)
+	f.linger(ref, c)
+}
+
+// linger keeps the record of an ended connection for its late packets, as long as there are not too many of them.
+func (f *TCPStreamFollower) linger(ref flowtable.Ref, c *conn) {
+	if len(f.lingering) < f.cfg.Limits.Lingering {
+		f.lingering = append(f.lingering, lingerer{ref, c.id})
+		return
+	}
+	oldest := &f.lingering[f.nextLinger]
+	if old := f.table.At(oldest.ref); old.id == oldest.id && old.has(connEnded) {
+		f.forget(oldest.ref)
+	}
+	*oldest = lingerer{ref, c.id}
+	f.nextLinger = (f.nextLinger + 1) % len(f.lingering)
 }
 
 // drain delivers what a side holds, and reports what is missing up to its FIN, or to what the peer acknowledged.
@@ -132,15 +147,16 @@ func (f *TCPStreamFollower) drop(c *conn, side uint8) {
 	s := &c.side[side]
 	f.buffered -= int(s.Buffered)
 	f.cfg.Engine.Close(&s.Half)
-	s.Buffered, s.heldAt, s.lostAt = 0, 0, 0
+	s.Buffered = 0
+	s.flags &^= stalled
 }
 
 // detach empties the handle of a stream that has ended.
 func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
-	if int(ref) >= len(f.streams) || f.streams[ref] == nil {
+	st := f.streams.at(ref)
+	if st == nil {
 		return
 	}
-	st := f.streams[ref]
 	if st.more != nil {
 		f.payload -= len(st.more.payload[0].bytes) + len(st.more.payload[1].bytes)
 		for _, far := range st.more.far {
@@ -150,7 +166,7 @@ func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
 		}
 	}
 	st.f, st.more = nil, nil
-	f.streams[ref] = nil
+	f.streams.remove(ref)
 }
 
 // forget removes the record of a connection that has ended.
@@ -187,7 +203,7 @@ func (f *TCPStreamFollower) endAll() {
 		f.finish(ref, c, f.orFIN(c, EndEOF))
 	}
 	f.table = flowtable.New[packet.FlowKey, conn]()
-	f.streams = nil
+	f.streams = handles{}
 }
 
 // orFIN returns EndFIN when both sides have sent one, and reason else.

@@ -61,6 +61,9 @@ type Limits struct {
 	// Connections is the most connections that are known at a time, those that linger included.
 	// Default 1,048,576. When it is reached, the one whose timeout is nearest is evicted.
 	Connections int
+	// Lingering is the most ended connections that are kept for their late packets; the oldest make room.
+	// Default 16,384.
+	Lingering int
 	// Buffered is the most bytes of one direction that wait for an earlier one, with 64 for each run of them.
 	// Default 1 MiB.
 	Buffered int
@@ -117,6 +120,7 @@ func (c Config) complete() (Config, error) {
 		def  int
 	}{
 		{"Limits.Connections", &c.Limits.Connections, 1 << 20},
+		{"Limits.Lingering", &c.Limits.Lingering, 1 << 14},
 		{"Limits.Buffered", &c.Limits.Buffered, 1 << 20},
 		{"Limits.Segments", &c.Limits.Segments, 512},
 		{"Limits.TotalBuffered", &c.Limits.TotalBuffered, 256 << 20},

@@ -31,16 +31,18 @@ type conn struct {
 // half the sequence space of it, see unwrap.
 type side struct {
 	reassemble.Half
-	base    uint32 // sequence number of offset 0; valid when known
-	edge    uint32 // sequence number after the last byte seen
-	acked   uint32 // highest sequence number that the peer acknowledged; valid when ackKnown
-	fin     uint32 // sequence number of the FIN; valid when finSeen
-	waiting uint16 // segments that had to wait since heldAt
-	behind  uint16 // segments that had to wait since lostAt
-	flags   sideFlags
-	scale   uint8 // window scale that the side's SYN announced (RFC 7323 §2)
-	heldAt  int64 // since when bytes are held and Next stands still, 0 when none are
-	lostAt  int64 // since when the peer is known to do without the hole at Next, 0 when it is not
+	base  uint32 // sequence number of offset 0; valid when known
+	edge  uint32 // sequence number after the last byte seen
+	acked uint32 // highest sequence number that the peer acknowledged; valid when ackKnown
+	fin   uint32 // sequence number of the FIN; valid when finSeen
+	flags sideFlags
+	scale uint8 // window scale that the side's SYN announced (RFC 7323 §2)
+}
+
+// lingerer names an ended connection; id tells whether ref still does.
+type lingerer struct {
+	ref flowtable.Ref
+	id  uint64
 }
 
 type sideFlags uint8
@@ -52,6 +54,7 @@ const (
 	finSeen                        // a valid FIN was seen
 	stopped                        // the user wants no more
 	deep                           // Limits.Depth was reached
+	stalled                        // there is a stall in the connection's extra part
 )
 
 type connFlags uint8
@@ -134,23 +137,27 @@ func (f *TCPStreamFollower) addrOf(ref flowtable.Ref, side int) netip.AddrPort {
 	return key.Dst()
 }
 
-// stream returns the handle of a connection, making it if there is none.
-func (f *TCPStreamFollower) stream(ref flowtable.Ref) *TCPStream {
-	for int(ref) >= len(f.streams) {
-		f.streams = append(f.streams, nil)
-	}
-	if f.streams[ref] == nil {
-		f.streams[ref] = &TCPStream{f: f, ref: ref}
-	}
-	return f.streams[ref]
-}
-
 // extraOf returns the extra part of a connection if it has one.
 func (f *TCPStreamFollower) extraOf(ref flowtable.Ref) *extra {
-	if int(ref) < len(f.streams) && f.streams[ref] != nil {
-		return f.streams[ref].more
+	if st := f.streams.at(ref); st != nil {
+		return st.more
 	}
 	return nil
+}
+
+// stallOf returns the stall of a side that is stalled.
+func (f *TCPStreamFollower) stallOf(ref flowtable.Ref, side uint8) *stall {
+	return &f.stream(ref).needs().stalls[side]
+}
+
+// stall makes a side stalled.
+func (f *TCPStreamFollower) stall(ref flowtable.Ref, c *conn, side uint8) *stall {
+	st := f.stallOf(ref, side)
+	if s := &c.side[side]; !s.has(stalled) {
+		s.set(stalled)
+		*st = stall{since: f.clock}
+	}
+	return st
 }
 
 // deadline returns when a connection's next timer is due.
@@ -165,11 +172,15 @@ func (f *TCPStreamFollower) deadline(ref flowtable.Ref, c *conn) int64 {
 	at := f.idleAt(c)
 	for i := range c.side {
 		s := &c.side[i]
-		if s.heldAt != 0 {
-			at = min(at, s.heldAt+int64(t.Hole))
+		if !s.has(stalled) {
+			continue
 		}
-		if s.lostAt != 0 {
-			at = min(at, s.lostAt+int64(t.Reorder))
+		st := f.stallOf(ref, uint8(i))
+		if s.Buffered > 0 {
+			at = min(at, st.since+int64(t.Hole))
+		}
+		if st.lost {
+			at = min(at, st.lostAt+int64(t.Reorder))
 		}
 	}
 	return at

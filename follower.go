@@ -14,6 +14,7 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
+	"math"
 
 	"github.com/google/gopacket"
 
@@ -39,16 +40,18 @@ type TCPStreamFollower struct {
 	decoder *packet.Decoder
 	defrag  *packet.Defragmenter
 	table   *flowtable.Table[packet.FlowKey, conn]
-	streams []*TCPStream // by Ref
+	streams handles
 	seed    uint64
 
-	clock    int64 // the latest packet time
-	nextTick int64 // when timers are looked at next
-	due      []flowtable.Ref
-	nextID   uint64
-	buffered int // bytes that wait, in all connections
-	payload  int // bytes accumulated, in all streams
-	stats    Stats
+	clock      int64 // the latest packet time
+	nextTick   int64 // when timers are looked at next
+	due        []flowtable.Ref
+	lingering  []lingerer // a ring
+	nextLinger int        // its oldest
+	nextID     uint64
+	buffered   int // bytes that wait, in all connections
+	payload    int // bytes accumulated, in all streams
+	stats      Stats
 
 	frame   uint64 // being followed
 	lastID  uint64 // see LastStream
@@ -84,8 +87,8 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 	}
 	return &TCPStreamFollower{
 		cfg: full, data: data, end: end, decoder: decoder, defrag: defrag,
-		table: flowtable.New[packet.FlowKey, conn](),
-		seed:  maphash.Bytes(maphash.MakeSeed(), nil) | 1,
+		table: flowtable.New[packet.FlowKey, conn](), clock: math.MinInt64, nextTick: math.MinInt64,
+		seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil
 }
 

@@ -30,8 +30,11 @@ func (f *TCPStreamFollower) acknowledge(ref flowtable.Ref, c *conn, from uint8, 
 // notePassed notes since when the receiver of a side is known to do without the hole at Next.
 func (f *TCPStreamFollower) notePassed(ref flowtable.Ref, c *conn, from uint8) {
 	s := &c.side[from]
-	if s.lostAt == 0 && (s.Buffered > 0 || s.has(finSeen)) && s.ackedTo() > s.Next && !s.done() {
-		s.lostAt, s.behind = f.clock, 0
+	if s.Buffered == 0 && !s.has(finSeen) || s.ackedTo() <= s.Next || s.done() {
+		return
+	}
+	if st := f.stall(ref, c, from); !st.lost {
+		st.lost, st.lostAt, st.behind = true, f.clock, 0
 		f.schedule(ref, c)
 	}
 }
@@ -42,31 +45,40 @@ func (f *TCPStreamFollower) giveUp(ref flowtable.Ref, c *conn) {
 	for i := range c.side {
 		from := uint8(i)
 		s := &c.side[i]
-		if s.lostAt != 0 && (int(s.behind) >= f.cfg.Limits.Reorder || f.clock-s.lostAt >= int64(f.cfg.Timeouts.Reorder)) {
+		if !s.has(stalled) {
+			continue
+		}
+		st := f.stallOf(ref, from)
+		if st.lost && (st.behind >= f.cfg.Limits.Reorder || f.clock-st.lostAt >= int64(f.cfg.Timeouts.Reorder)) {
 			// Only this hole: the evidence on later ones may be newer.
-			s.lostAt = 0
+			st.lost = false
 			edge := uint64(max(s.unwrap(s.edge), int64(s.Next)))
 			f.skip(ref, c, from, min(s.ackedTo(), edge), reassemble.GapLost)
 			f.notePassed(ref, c, from)
 		}
-		for s.Buffered > 0 && !c.has(connEnded) {
-			switch {
-			case int(s.Buffered) > f.cfg.Limits.Buffered || int(s.waiting) > f.cfg.Limits.Segments:
-				f.stats.LimitBuffered++
-			case f.buffered > f.cfg.Limits.TotalBuffered:
-				f.stats.LimitTotal++
-			case s.heldAt != 0 && f.clock-s.heldAt >= int64(f.cfg.Timeouts.Hole):
-				f.stats.LimitHole++
-				s.heldAt = f.clock
-			default:
-				return
-			}
+		for s.Buffered > 0 && f.overLimit(s, st) {
 			f.skip(ref, c, from, reassemble.ToHeld, reassemble.GapLimit)
-			if int(s.waiting) > f.cfg.Limits.Segments {
-				s.waiting--
-			}
 		}
 	}
+}
+
+// overLimit reports whether too much waits behind a side's hole, and counts it.
+func (f *TCPStreamFollower) overLimit(s *side, st *stall) bool {
+	switch {
+	case int(s.Buffered) > f.cfg.Limits.Buffered:
+		f.stats.LimitBuffered++
+	case st.waiting > f.cfg.Limits.Segments:
+		st.waiting-- // the skip lets one go at the least
+		f.stats.LimitBuffered++
+	case f.buffered > f.cfg.Limits.TotalBuffered:
+		f.stats.LimitTotal++
+	case f.clock-st.since >= int64(f.cfg.Timeouts.Hole):
+		st.since = f.clock
+		f.stats.LimitHole++
+	default:
+		return false
+	}
+	return true
 }
 
 // resync follows a segment that lies out of reach. Two of them in a row, the second where the first ends, show that the

@@ -199,19 +199,18 @@ func (f *TCPStreamFollower) hand(ref flowtable.Ref, c *conn, from uint8, at uint
 	f.engine(ref, c, from, func(out reassemble.Sink) {
 		r = f.cfg.Engine.Segment(&s.Half, reassemble.Segment{Off: at, Data: data, Origin: origin}, out)
 	})
-	if s.Next != before {
-		s.lostAt, s.waiting = 0, 0
-		if s.heldAt != 0 {
-			s.heldAt = seg.Time
-		}
+	if s.has(stalled) && s.Next != before {
+		st := f.stallOf(ref, from)
+		st.since, st.waiting, st.lost = f.clock, 0, false
 	}
-	if r.Has(reassemble.Held) {
-		s.waiting = min(s.waiting, 1<<16-2) + 1
-		s.behind = min(s.behind, 1<<16-2) + 1
-		if s.heldAt == 0 {
-			s.heldAt = seg.Time
+	if r.Has(reassemble.Held) && s.Buffered > 0 {
+		if !s.has(stalled) {
+			f.stall(ref, c, from)
 			f.schedule(ref, c)
 		}
+		st := f.stallOf(ref, from)
+		st.waiting++
+		st.behind++
 	}
 	f.cutsDue(ref, c, from)
 	return r
@@ -225,7 +224,7 @@ func (f *TCPStreamFollower) engine(ref flowtable.Ref, c *conn, from uint8, call 
 	call((*sink)(f))
 	f.buffered += int(s.Buffered) - int(before)
 	if s.Buffered == 0 {
-		s.heldAt, s.lostAt, s.waiting = 0, 0, 0
+		s.flags &^= stalled
 	}
 	f.settleStopsIn(ref, c)
 }

@@ -28,6 +28,7 @@ type extra struct {
 	held    []heldSegment
 	heldAt  int64
 	cuts    []cut
+	stalls  [2]stall // by side; valid for sides that are stalled
 	syn     candidate
 	far     [2]*packet.TCP // by side: the last segment out of reach, see resync
 }
@@ -47,6 +48,15 @@ type payload struct {
 type heldSegment struct {
 	seg  packet.TCP
 	side uint8
+}
+
+// stall is the state of a side that waits for bytes.
+type stall struct {
+	since   int64 // since when Next stands still while bytes are held
+	waiting int   // segments that had to wait since then
+	lost    bool  // the peer is known to do without the hole at Next,
+	lostAt  int64 // since this time,
+	behind  int   // and so many segments that had to wait
 }
 
 // cut is the part of a held segment that the snapshot length cut off.

@@ -1,6 +1,7 @@
 package flowtable
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -8,26 +9,28 @@ import (
 // Tick is the resolution of timers.
 const Tick = time.Second
 
-const wheelSlots = 1 << 13 // more than the ticks of the default idle timeout of two hours and four minutes
+const wheelSlots = 1 << 13 // more than the ticks of the follower's default idle timeout
 
-// wheel is a hashed timer wheel. Only the tick for which a record was last scheduled is kept in it: a record that is
-// used again need not be moved, its owner looks at the true deadline when the timer comes up.
+// wheel is a hashed timer wheel. It reaches wheelSlots ticks ahead, so that a slot holds timers of one tick only; a
+// timer beyond that comes up early. Owners look at the true deadline anyway: a record that is used again need not be
+// moved.
 type wheel struct {
 	slots [wheelSlots]list
-	now   int64 // the last tick that was advanced to
+	now   int64 // the last tick that was advanced to, 0 before the first
 	armed int
 }
 
-// list is a doubly linked list of timers in order of their ticks, of scheduling among equals. Only timers further ahead
-// than the wheel has slots make it hold more than one tick, so that almost every new one goes to its end.
+// list is a doubly linked list of timers, in the order in which they were set.
 type list struct{ head, tail Ref }
 
 // timer is the wheel's part of an entry.
 type timer struct {
-	tick       int64
+	tick       int64 // off when 0
 	next, prev Ref
-	on         bool
 }
+
+// epoch is added to ticks, so that none is 0 or less: half the range of times, in ticks.
+const epoch = -(math.MinInt64 / int64(Tick)) + 2
 
 // tickOf returns the first tick that does not come before deadline.
 func tickOf(deadline int64) int64 {
@@ -35,39 +38,38 @@ func tickOf(deadline int64) int64 {
 	if n*int64(Tick) < deadline {
 		n++
 	}
-	return n
+	return n + epoch
 }
 
-// Schedule sets the timer of ref, in nanoseconds of the packet clock; a deadline that has passed fires at the next
-// Advance.
+// Schedule sets the timer of ref, in nanoseconds of the packet clock. A deadline that has passed comes up at the next
+// Advance, and one more than two hours ahead early.
 func (t *Table[K, R]) Schedule(ref Ref, deadline int64) {
 	t.Cancel(ref)
 	w := &t.wheel
-	tick := max(tickOf(deadline), w.now+1)
-	tm := &t.entry(ref).timer
+	tick := w.clamp(tickOf(deadline))
 	l := &w.slots[uint64(tick)%wheelSlots]
-	prev, next := l.tail, Ref(0)
-	for prev != 0 && t.entry(prev).timer.tick > tick {
-		prev, next = t.entry(prev).timer.prev, prev
-	}
-	*tm = timer{tick: tick, prev: prev, next: next, on: true}
-	if prev != 0 {
-		t.entry(prev).timer.next = ref
+	t.entry(ref).timer = timer{tick: tick, prev: l.tail}
+	if l.tail != 0 {
+		t.entry(l.tail).timer.next = ref
 	} else {
 		l.head = ref
 	}
-	if next != 0 {
-		t.entry(next).timer.prev = ref
-	} else {
-		l.tail = ref
-	}
+	l.tail = ref
 	w.armed++
+}
+
+// clamp moves a tick to where the wheel reaches.
+func (w *wheel) clamp(tick int64) int64 {
+	if w.now == 0 {
+		return tick
+	}
+	return min(max(tick, w.now+1), w.now+wheelSlots-1)
 }
 
 // Reschedule moves the timer of ref to a later deadline. It reports false, and does nothing, when deadline is not later
 // than what the timer is set to.
 func (t *Table[K, R]) Reschedule(ref Ref, deadline int64) bool {
-	if tm := &t.entry(ref).timer; tm.on && tickOf(deadline) <= tm.tick {
+	if tm := &t.entry(ref).timer; tm.tick != 0 && t.wheel.clamp(tickOf(deadline)) <= tm.tick {
 		return false
 	}
 	t.Schedule(ref, deadline)
@@ -77,7 +79,7 @@ func (t *Table[K, R]) Reschedule(ref Ref, deadline int64) bool {
 // Cancel clears the timer of ref.
 func (t *Table[K, R]) Cancel(ref Ref) {
 	tm := &t.entry(ref).timer
-	if !tm.on {
+	if tm.tick == 0 {
 		return
 	}
 	l := &t.wheel.slots[uint64(tm.tick)%wheelSlots]
@@ -99,7 +101,7 @@ func (t *Table[K, R]) Cancel(ref Ref) {
 // useful order. Their timers are cleared. A clock that goes back does nothing.
 func (t *Table[K, R]) Advance(now int64, due []Ref) []Ref {
 	w := &t.wheel
-	tick := now / int64(Tick)
+	tick := now/int64(Tick) + epoch
 	if now < 0 && now%int64(Tick) != 0 {
 		tick--
 	}
@@ -112,33 +114,31 @@ func (t *Table[K, R]) Advance(now int64, due []Ref) []Ref {
 		return due
 	}
 	for n := from; n <= tick; n++ {
-		l := &w.slots[uint64(n)%wheelSlots]
-		for l.head != 0 && t.entry(l.head).timer.tick <= tick {
-			due = append(due, l.head)
-			t.Cancel(l.head)
+		for ref := w.slots[uint64(n)%wheelSlots].head; ref != 0; {
+			tm := &t.entry(ref).timer
+			next := tm.next
+			if tm.tick <= tick {
+				t.Cancel(ref)
+				due = append(due, ref)
+			}
+			ref = next
 		}
 	}
 	return due
 }
 
-// Soonest returns the record whose timer comes up first, the one scheduled first among equals, or 0 when no timer is
-// set. It costs a look at each slot in front of that.
+// Soonest returns the record whose timer comes up first, the one set first among equals, or 0 when no timer is set.
+// It costs a look at each slot in front of that.
 func (t *Table[K, R]) Soonest() Ref {
-	var later Ref
+	if t.wheel.armed == 0 {
+		return 0
+	}
 	for n := range int64(wheelSlots) {
-		tick := t.wheel.now + 1 + n
-		ref := t.wheel.slots[uint64(tick)%wheelSlots].head
-		if ref == 0 {
-			continue
-		}
-		if t.entry(ref).timer.tick <= tick {
+		if ref := t.wheel.slots[uint64(t.wheel.now+1+n)%wheelSlots].head; ref != 0 {
 			return ref
 		}
-		if later == 0 || t.entry(ref).timer.tick < t.entry(later).timer.tick {
-			later = ref
-		}
 	}
-	return later
+	return 0
 }
 
 // spareSet is the set of slabs that have room.

@@ -34,8 +34,14 @@ func floor(at int64) int64 {
 	return n
 }
 
-// tick returns when a timer comes up that is set for at: at a whole second, and later than now.
-func (w *wheelModel) tick(at int64) int64 { return max(-floor(-at), floor(w.now)+1) }
+// reach is how many ticks the wheel reaches ahead; timers beyond it come up early.
+const reach = 1<<13 - 1
+
+// tick returns when a timer comes up that is set for at: at a whole second, later than now, and within reach.
+func (w *wheelModel) tick(at int64) int64 {
+	now := floor(w.now)
+	return min(max(-floor(-at), now+1), now+reach)
+}
 
 func (w *wheelModel) set(ref flowtable.Ref, at int64) {
 	w.ticks[ref], w.order[ref] = w.tick(at), w.count
