@@ -34,6 +34,7 @@ func (r blockRef) parts() (class, place, slab int) {
 type sizeClass struct {
 	slabs []slab
 	hint  int // the slab to try first
+	kept  int // a slab that was empty and was kept
 }
 
 type slab struct {
@@ -93,6 +94,12 @@ func (a *arena) release(ref blockRef) {
 	if s.free == allFree(class) && spare != s && spare.mem != nil && spare.free != 0 {
 		s.mem = nil
 		return
+	}
+	if s.free == allFree(class) {
+		if k := &c.slabs[c.kept]; k != s && k.free == allFree(class) {
+			k.mem = nil
+		}
+		c.kept = i
 	}
 	c.hint = min(c.hint, i)
 }

@@ -1,0 +1,141 @@
+package reassemble
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBlockSizes(t *testing.T) {
+	require.Equal(t, 32, blockSize(0))
+	require.Equal(t, maxBlock, blockSize(blockClasses-1))
+	for class := range blockClasses {
+		require.LessOrEqual(t, slabBlocks(class), 64)
+		require.LessOrEqual(t, slabBlocks(class)*blockSize(class), 1<<20)
+		require.Greater(t, slabBlocks(class), 1)
+	}
+}
+
+// taken is a block in use, filled with a mark of its own.
+type taken struct {
+	ref  blockRef
+	data []byte
+	mark byte
+}
+
+func TestArenaBlocksNeverOverlap(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	var a arena
+	var inUse []taken
+	for i := range 6000 {
+		if r.IntN(100) < 55-i/3000*10 || len(inUse) == 0 {
+			n := 1 + r.IntN(blockSize(r.IntN(4)))
+			ref, b := a.allocate(n)
+			require.Len(t, b, n)
+			for j := range b {
+				b[j] = byte(i)
+			}
+			require.Equal(t, &b[0], &a.block(ref)[0])
+			inUse = append(inUse, taken{ref, b, byte(i)})
+			continue
+		}
+		k := r.IntN(len(inUse))
+		for j, v := range inUse[k].data {
+			if v != inUse[k].mark {
+				require.Equal(t, inUse[k].mark, v, "byte %d was overwritten", j)
+			}
+		}
+		a.release(inUse[k].ref)
+		inUse[k] = inUse[len(inUse)-1]
+		inUse = inUse[:len(inUse)-1]
+	}
+}
+
+// fill allocates n blocks of size bytes.
+func fill(a *arena, n, size int) []blockRef {
+	refs := make([]blockRef, n)
+	for i := range refs {
+		refs[i], _ = a.allocate(size)
+	}
+	return refs
+}
+
+func TestArenaGivesMemoryBack(t *testing.T) {
+	for name, order := range map[string]func(refs []blockRef){
+		"oldest first": func([]blockRef) {},
+		"newest first": func(refs []blockRef) {
+			for i := range len(refs) / 2 {
+				refs[i], refs[len(refs)-1-i] = refs[len(refs)-1-i], refs[i]
+			}
+		},
+		"any order": func(refs []blockRef) {
+			rand.New(rand.NewPCG(2, 2)).Shuffle(len(refs), func(i, j int) { refs[i], refs[j] = refs[j], refs[i] })
+		},
+	} {
+		for class := range blockClasses {
+			t.Run(name, func(t *testing.T) {
+				var a arena
+				require.Zero(t, a.size())
+				slab := slabBlocks(class) * blockSize(class)
+				refs := fill(&a, 20*slabBlocks(class), blockSize(class))
+				require.Equal(t, 20*slab, a.size())
+				order(refs)
+				for _, ref := range refs {
+					a.release(ref)
+				}
+				require.LessOrEqual(t, a.size(), 2*slab)
+				refs = fill(&a, 20*slabBlocks(class), blockSize(class))
+				require.Equal(t, 20*slab, a.size())
+				seen := map[blockRef]bool{}
+				for _, ref := range refs {
+					require.False(t, seen[ref])
+					seen[ref] = true
+				}
+			})
+		}
+	}
+}
+
+// A slab that empties and fills in turn is kept, or each turn would cost a slab.
+func TestArenaKeepsOneSlab(t *testing.T) {
+	var a arena
+	for _, held := range []int{0, 63, 64, 65} {
+		refs := fill(&a, held, 32)
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			ref, _ := a.allocate(32)
+			a.release(ref)
+		}), held)
+		for _, ref := range refs {
+			a.release(ref)
+		}
+	}
+}
+
+func TestReleasedBytesStay(t *testing.T) {
+	var a arena
+	refs := fill(&a, 200, 32)
+	b := a.block(refs[199])
+	b[0] = 77
+	for _, ref := range refs {
+		a.release(ref)
+	}
+	require.Equal(t, byte(77), b[0], "until the next allocate")
+}
+
+func TestNativeGivesMemoryBack(t *testing.T) {
+	e := NewNative(nil)
+	var halves [50]Half
+	for i := range halves {
+		for off := range uint64(100) {
+			e.Segment(&halves[i], Segment{Off: 1 + off*200, Data: make([]byte, 100)}, nil)
+		}
+	}
+	peak := e.bytes.size()
+	require.Greater(t, peak, 50*100*100)
+	for i := range halves {
+		e.Close(&halves[i])
+	}
+	require.Less(t, e.bytes.size(), peak/10)
+	require.Len(t, e.tree.chunks, 1)
+}
