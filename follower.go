@@ -54,6 +54,7 @@ type TCPStreamFollower struct {
 	stats      Stats
 
 	frame   uint64 // being followed
+	current *packet.Packet
 	lastID  uint64 // see LastStream
 	lastOK  bool
 	busy    bool // inside a call
@@ -166,7 +167,7 @@ func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verd
 	if seg.Number == 0 {
 		seg.Number = f.stats.Frames
 	}
-	f.frame, f.lastOK = seg.Number, false
+	f.frame, f.current, f.lastOK = seg.Number, nil, false
 	f.advance(seg.Time)
 	return f.count(f.segment(&key, &seg))
 }
@@ -208,6 +209,10 @@ func (f *TCPStreamFollower) Close() error {
 // Frame returns the number of the frame that is being followed, or was last.
 func (f *TCPStreamFollower) Frame() uint64 { return f.frame }
 
+// Packet returns the decoded packet that is being followed, or was last: a datagram's, when it came in fragments. It is
+// nil after FeedSegment. Borrowed: valid until the follower is fed again.
+func (f *TCPStreamFollower) Packet() *packet.Packet { return f.current }
+
 // LastStream returns the ID of the stream that the packet fed last belongs to, if it belongs to one.
 func (f *TCPStreamFollower) LastStream() (id uint64, ok bool) { return f.lastID, f.lastOK }
 
@@ -244,6 +249,7 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet) Verdict {
 		fr, p = datagram, &f.whole
 		f.decoder.DecodeDatagram(fr, p)
 	}
+	f.current = p
 	switch {
 	case p.IsTCP():
 		if p.Checksum == packet.ChecksumBad {

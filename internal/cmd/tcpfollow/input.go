@@ -15,6 +15,7 @@ import (
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/packet"
 	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
+	"github.com/tcpfollow/tcpfollow/reassemble"
 	"github.com/tcpfollow/tcpfollow/reassemble/gopacketreassembly"
 )
 
@@ -23,6 +24,9 @@ type input struct {
 	files    []string
 	engine   string
 	checksum string
+	tunnels  string
+	overlap  string
+	fragment string
 	count    uint64
 	quiet    bool
 	verbose  bool
@@ -42,6 +46,9 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl.Uint64VarP(&in.count, "count", "c", 0, "stop after so many frames")
 	fl.StringVar(&in.engine, "engine", "native", "reassembly engine: native, gopacket")
 	fl.StringVar(&in.checksum, "checksum", "auto", "TCP checksums: auto (believe captures that look offloaded), off, strict")
+	fl.StringVar(&in.tunnels, "enter-tunnels", "all", "tunnels to enter: all, none, or a `list` of names; -name leaves one out; see 'tcpfollow links'")
+	fl.StringVar(&in.overlap, "overlap", "bsd", "which copy of differing bytes counts: bsd, first, last, linux, old-linux, solaris, or a system's name")
+	fl.StringVar(&in.fragment, "fragment-overlap", "default", "the same for IP fragments: first, last, drop; default is first for IPv4, drop for IPv6")
 	fl.BoolVar(&in.noMid, "no-midstream", false, "ignore connections whose opening was not captured")
 	fl.BoolVar(&in.cfg.AnyReset, "any-reset", false, "let every RST close its connection, not only those that RFC 5961 accepts")
 	fl.BoolVar(&in.keyVLAN, "key-vlan", false, "tell equal connections in different VLANs apart")
@@ -80,6 +87,10 @@ func (in *input) flags(cmd *cobra.Command) {
 	} {
 		fl.DurationVar(f.v, f.name, 0, f.usage)
 	}
+	d := &in.cfg.Fragments
+	fl.IntVar(&d.MaxDatagrams, "max-datagrams", 0, "most incomplete IP `datagrams` held at a time (default 4096)")
+	fl.IntVar(&d.MaxBytes, "max-fragment-bytes", 0, "most `bytes` of IP fragments held (default 16 MiB)")
+	fl.IntVar(&d.MaxFragments, "max-fragments", 0, "most `fragments` of an IP datagram (default 256)")
 	fl.IntVar(&in.file.MaxFrame, "max-frame", 0, "most captured `bytes` of one frame (default 16 MiB)")
 	fl.Int64Var(&in.file.MaxSkip, "max-skip", 0, "most decompressed `bytes` without a frame among them (default 1 GiB)")
 	fl.Int64Var(&in.file.MaxDecompressed, "max-decompressed", 0, "most `bytes` that a compressed file may hold (default no limit)")
@@ -111,6 +122,24 @@ func (in *input) config() (*tf.Config, error) {
 		cfg.Decode.Checksum = packet.ChecksumStrict
 	default:
 		return nil, cli.Usage("--checksum: %q is none of auto, off, strict", in.checksum)
+	}
+	var err error
+	if cfg.Decode.Tunnels, err = packet.ParseTunnels(in.tunnels); err != nil {
+		return nil, cli.Usage("--enter-tunnels: %w", err)
+	}
+	if cfg.Overlap, err = reassemble.ParseOverlap(in.overlap); err != nil {
+		return nil, cli.Usage("--overlap: %w", err)
+	}
+	switch in.fragment {
+	case "default":
+	case "first":
+		cfg.Fragments.Overlap = packet.OverlapFirst
+	case "last":
+		cfg.Fragments.Overlap = packet.OverlapLast
+	case "drop":
+		cfg.Fragments.Overlap = packet.OverlapDrop
+	default:
+		return nil, cli.Usage("--fragment-overlap: %q is none of default, first, last, drop", in.fragment)
 	}
 	if in.noMid {
 		cfg.Midstream = tf.MidstreamIgnore

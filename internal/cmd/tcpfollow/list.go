@@ -41,6 +41,7 @@ type streamRow struct {
 	ServerConflicts int         `json:"server_conflicts"`
 	ClientSHA256    string      `json:"client_sha256,omitempty"`
 	ServerSHA256    string      `json:"server_sha256,omitempty"`
+	Layers          string      `json:"layers,omitempty"`
 }
 
 // lister collects the rows of ls and prints them in the order of opening, each as soon as all before it are there.
@@ -49,6 +50,8 @@ type lister struct {
 	next    uint64
 	waiting map[uint64]*streamRow
 	digests bool
+	tunnels bool
+	layers  map[uint64]string // of the streams that are open, by the first packet of each
 	err     error
 }
 
@@ -59,7 +62,7 @@ func newList() *cobra.Command {
 	var in input
 	var output string
 	var compare bool
-	l := &lister{waiting: map[uint64]*streamRow{}}
+	l := &lister{waiting: map[uint64]*streamRow{}, layers: map[uint64]string{}}
 	cmd := &cobra.Command{
 		Use:   "ls [flags] FILE...",
 		Short: "List the TCP streams of captures, one line each",
@@ -85,16 +88,31 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 			if l.digests {
 				data = hashChunk
 			}
-			err = in.run(cmd, args, data, l.add, cfg, nil, nil)
+			var each func(*packet.Frame, tf.Verdict) error
+			var follower *tf.TCPStreamFollower
+			if l.tunnels {
+				each = func(*packet.Frame, tf.Verdict) error { l.note(follower); return nil }
+			}
+			err = in.run(cmd, args, data, l.add, cfg, each, func(s *session) { follower = s.follower })
 			return firstError(l.err, flush(), out.Flush(), err)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "output format: text, json, csv")
 	cmd.Flags().BoolVar(&l.digests, "digests", false, "add the SHA-256 of what each side sent")
+	cmd.Flags().BoolVar(&l.tunnels, "tunnels", false, "add the headers around each stream's first packet")
 	cmd.Flags().BoolVar(&compare, "compare", true, "keep payload in memory, to compare late copies of bytes with it")
 	in.payloadFlags(cmd)
 	in.flags(cmd)
 	return cmd
+}
+
+// note keeps the headers of the first packet of the stream that was fed last.
+func (l *lister) note(f *tf.TCPStreamFollower) {
+	id, ok := f.LastStream()
+	if !ok || id < l.next || l.layers[id] != "" || l.waiting[id] != nil {
+		return
+	}
+	l.layers[id] = layerNames(f.Packet())
 }
 
 // hashChunk adds a chunk to its stream's digest.
@@ -126,6 +144,8 @@ func (l *lister) add(s *tf.TCPStream) {
 		}
 		row.ClientSHA256, row.ServerSHA256 = hex.EncodeToString(d[0].Sum(nil)), hex.EncodeToString(d[1].Sum(nil))
 	}
+	row.Layers = l.layers[row.Stream]
+	delete(l.layers, row.Stream)
 	l.waiting[row.Stream] = row
 	for {
 		row, ok := l.waiting[l.next]
@@ -165,6 +185,9 @@ func (l *lister) output(format string, w io.Writer) (flush func() error, err err
 		if l.digests {
 			header = append(header, "client_sha256", "server_sha256")
 		}
+		if l.tunnels {
+			header = append(header, "layers")
+		}
 		err := cw.Write(header)
 		l.print = func(r *streamRow) error {
 			row := []string{
@@ -175,17 +198,28 @@ func (l *lister) output(format string, w io.Writer) (flush func() error, err err
 			if l.digests {
 				row = append(row, r.ClientSHA256, r.ServerSHA256)
 			}
+			if l.tunnels {
+				row = append(row, r.Layers)
+			}
 			return cw.Write(row)
 		}
 		return func() error { cw.Flush(); return cw.Error() }, err
 	case "text":
 		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-		_, err := fmt.Fprintln(tw, "STREAM\tCLIENT\tSERVER\tSTART\tEND\tFIRST\tSECONDS\tPACKETS\tCLIENT BYTES\tSERVER BYTES\tMISSING\tCONFLICTS")
+		head := "STREAM\tCLIENT\tSERVER\tSTART\tEND\tFIRST\tSECONDS\tPACKETS\tCLIENT BYTES\tSERVER BYTES\tMISSING\tCONFLICTS"
+		if l.tunnels {
+			head += "\tLAYERS"
+		}
+		_, err := fmt.Fprintln(tw, head)
 		rows := 0
 		l.print = func(r *streamRow) error {
-			_, err := fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%.3f\t%d\t%d\t%d\t%d\t%d\n", r.Stream, r.Client, r.Server, r.Start, r.End,
+			layers := r.Layers
+			if l.tunnels {
+				layers = "\t" + layers
+			}
+			_, err := fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%.3f\t%d\t%d\t%d\t%d\t%d%s\n", r.Stream, r.Client, r.Server, r.Start, r.End,
 				r.First.Format("2006-01-02 15:04:05"), r.Last.Sub(r.First).Seconds(), r.Packets, r.ClientBytes, r.ServerBytes,
-				r.ClientMissing+r.ServerMissing, r.ClientConflicts+r.ServerConflicts)
+				r.ClientMissing+r.ServerMissing, r.ClientConflicts+r.ServerConflicts, layers)
 			if rows++; rows%1000 == 0 {
 				tw.Flush() // a page at a time, so that memory stays flat
 			}
