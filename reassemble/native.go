@@ -83,8 +83,8 @@ func (e *Native) Skip(h *Half, to uint64, why GapReason, out Sink) {
 	if off := h.Next; to > off {
 		h.Next = to
 		out.Gap(h, off, to-off, why)
-		e.drain(h, out)
 	}
+	e.drain(h, out) // without a hole in front of it, too: an earlier call of the sink may have panicked
 }
 
 // Close forgets a direction.

@@ -345,3 +345,7 @@ func TestSetOverlap(t *testing.T) {
 	s.Segment(0, []byte("0"))
 	require.Equal(t, "0aba", string(s.Got))
 }
+
+func TestConform(t *testing.T) {
+	enginetest.Conform(t, func() reassemble.Engine { return reassemble.NewNative(nil) }, enginetest.Rules{Exact: true})
+}

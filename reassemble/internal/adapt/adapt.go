@@ -151,7 +151,9 @@ func (e *Engine) Skip(h *reassemble.Half, to uint64, why reassemble.GapReason, o
 	}
 	if to > h.Next {
 		e.skipTo(to, why)
+		return
 	}
+	e.admit() // what an earlier call of the sink that panicked left out of reach
 }
 
 // Close takes the direction down without delivering what it holds.
