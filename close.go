@@ -79,10 +79,8 @@ func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason)
 	for _, from := range [2]uint8{c.client, c.client ^ 1} {
 		f.drain(ref, c, from, why)
 	}
-	if c.has(connFed) {
-		for i := range c.side {
-			f.drop(c, uint8(i))
-		}
+	for i := range c.side {
+		f.drop(c, uint8(i))
 	}
 	f.announce(ref, c)
 	f.stats.Ends[reason]++
@@ -263,11 +261,9 @@ func (f *TCPStreamFollower) settleStopsIn(ref flowtable.Ref, c *conn) {
 	if c.end != EndNone {
 		return
 	}
-	if c.has(connFed) {
-		for i := range c.side {
-			if s := &c.side[i]; s.has(stopped) && s.Ref != 0 {
-				f.drop(c, uint8(i))
-			}
+	for i := range c.side {
+		if s := &c.side[i]; s.has(stopped) && s.Ref != 0 {
+			f.drop(c, uint8(i))
 		}
 	}
 	if c.has(connStopping) {

@@ -65,8 +65,8 @@ const (
 	connHolding                           // segments wait for the start to be known
 	connEnded                             // the stream has ended; the record lingers
 	connStopping                          // StopAll was called
-	connFed                               // the engine knows the sides
 	connSilent                            // only acknowledgements were seen: no stream yet
+	connDoubt                             // a SYN may have opened a new connection, see candidate
 )
 
 func (s *side) has(f sideFlags) bool { return s.flags&f == f }

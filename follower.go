@@ -62,12 +62,17 @@ type TCPStreamFollower struct {
 	at      flowtable.Ref // the connection that the engine is called for
 	chunk   Chunk         // valid while chunkOf's data callback runs
 	chunkOf *TCPStream
+	touched uint64 // keeps the reads of decode from being optimised away
 	pkts    [batchSize]packet.Packet
+	keys    [batchSize]keyed
 	whole   packet.Packet // what fragments became
 }
 
 // batchSize is how many packets are decoded before they are followed.
 const batchSize = 32
+
+// cached is how many records may lie in the processor's cache.
+const cached = 1 << 13
 
 // New returns a follower that calls data when a stream has new payload and end when it is over; either may be nil.
 func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
@@ -127,7 +132,7 @@ func (f *TCPStreamFollower) FeedFrame(fr packet.Frame) Verdict {
 	}
 	p := &f.pkts[0]
 	f.decoder.Decode(&fr, p)
-	return f.packet(&fr, p)
+	return f.packet(&fr, p, nil)
 }
 
 // FeedBatch follows the frames of a batch, faster than one by one and with the same result. When verdicts is not nil
@@ -143,14 +148,42 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 	defer f.leave()
 	for start := 0; start < len(b.Frames); start += batchSize {
 		frames := b.Frames[start:min(start+batchSize, len(b.Frames))]
+		f.decode(frames)
 		for i := range frames {
-			f.decoder.Decode(&frames[i], &f.pkts[i])
-		}
-		for i := range frames {
-			v := f.packet(&frames[i], &f.pkts[i])
+			k := &f.keys[i]
+			if !f.pkts[i].IsTCP() {
+				k = nil
+			}
+			v := f.packet(&frames[i], &f.pkts[i], k)
 			if verdicts != nil {
 				verdicts[start+i] = v
 			}
+		}
+	}
+}
+
+// decode fills f.pkts and f.keys. When the table has outgrown the cache, it also reads the slots and then the records
+// that the packets will need, so that the processor fetches them side by side instead of one after the other.
+func (f *TCPStreamFollower) decode(frames []packet.Frame) {
+	for i := range frames {
+		p := &f.pkts[i]
+		f.decoder.Decode(&frames[i], p)
+		if p.IsTCP() {
+			f.keys[i] = f.keyOf(&p.Key)
+		}
+	}
+	if f.table.Len() < cached {
+		return
+	}
+	var refs [batchSize]flowtable.Ref
+	for i := range frames {
+		if f.pkts[i].IsTCP() {
+			refs[i] = f.table.Touch(f.keys[i].hash)
+		}
+	}
+	for _, ref := range refs[:len(frames)] {
+		if ref != 0 {
+			f.touched += uint64(f.table.Key(ref).Proto()) + f.table.At(ref).id
 		}
 	}
 }
@@ -169,7 +202,8 @@ func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verd
 	}
 	f.frame, f.current, f.lastOK = seg.Number, nil, false
 	f.advance(seg.Time)
-	return f.count(f.segment(&key, &seg))
+	k := f.keyOf(&key)
+	return f.count(f.segment(&k, &seg))
 }
 
 // Follow feeds all of src and closes the follower. It returns the first error of src but io.EOF, or that of ctx;
@@ -236,8 +270,8 @@ func (f *TCPStreamFollower) count(v Verdict) Verdict {
 	return v
 }
 
-// packet follows one decoded packet, of frame fr.
-func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet) Verdict {
+// packet follows one decoded packet, of frame fr. k is its key, if it is TCP and the key was made already.
+func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed) Verdict {
 	f.stats.Frames++
 	f.frame, f.lastOK = p.Number, false
 	f.advance(p.Time)
@@ -255,7 +289,11 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet) Verdict {
 		if p.Checksum == packet.ChecksumBad {
 			return f.count(BadChecksum)
 		}
-		return f.count(f.segment(&p.Key, &p.TCP))
+		if k == nil {
+			other := f.keyOf(&p.Key)
+			k = &other
+		}
+		return f.count(f.segment(k, &p.TCP))
 	case p.Status == packet.OK, p.Status == packet.NotIP:
 		return f.count(NotTCP)
 	}
@@ -265,25 +303,35 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet) Verdict {
 	return f.count(Undecodable)
 }
 
-// segment follows one segment, whose time the clock has reached.
-func (f *TCPStreamFollower) segment(key *packet.FlowKey, seg *packet.TCP) Verdict {
-	canonical, reversed := key.Canonical()
-	var from uint8
-	if reversed {
-		from = 1
+// keyed is the key of a connection, with what finds it in the table.
+type keyed struct {
+	key  packet.FlowKey
+	hash uint64
+	from uint8 // the side that sends
+}
+
+func (f *TCPStreamFollower) keyOf(key *packet.FlowKey) (k keyed) {
+	var reversed bool
+	if k.key, reversed = key.Canonical(); reversed {
+		k.from = 1
 	}
-	hash := canonical.Hash(f.seed)
-	ref := f.table.Lookup(hash, &canonical)
+	k.hash = k.key.Hash(f.seed)
+	return k
+}
+
+// segment follows one segment, whose time the clock has reached.
+func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
+	ref := f.table.Lookup(k.hash, &k.key)
 	if ref != 0 && f.table.At(ref).has(connEnded) {
-		if !f.reopens(f.table.At(ref), from, seg) {
-			return f.late(f.table.At(ref), from, seg)
+		if !f.reopens(f.table.At(ref), k.from, seg) {
+			return f.late(f.table.At(ref), k.from, seg)
 		}
 		f.forget(ref)
 		ref = 0
 	}
 	opened := false
 	if ref == 0 || f.table.At(ref).has(connSilent) {
-		if ref, opened = f.unknown(ref, hash, &canonical, from, seg); !opened {
+		if ref, opened = f.unknown(ref, k, seg); !opened {
 			return NoStream
 		}
 	}
@@ -293,7 +341,10 @@ func (f *TCPStreamFollower) segment(key *packet.FlowKey, seg *packet.TCP) Verdic
 	if c.packets++; c.packets == 0 {
 		c.packets-- // saturate
 	}
-	v := f.follow(ref, c, from, seg)
+	if v, ok := f.inOrder(ref, c, k.from, seg); ok {
+		return v
+	}
+	v := f.follow(ref, c, k.from, seg)
 	if opened && v == Control {
 		v = Opened
 	}

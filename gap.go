@@ -141,19 +141,9 @@ func (f *TCPStreamFollower) skipAll(ref flowtable.Ref, c *conn, from uint8, to u
 
 func (f *TCPStreamFollower) engineSkip(ref flowtable.Ref, c *conn, from uint8, to uint64, why reassemble.GapReason) {
 	s := &c.side[from]
-	f.feeds(c)
 	f.engine(ref, c, from, func(out reassemble.Sink) { f.cfg.Engine.Skip(&s.Half, to, why, out) })
 	if s.has(known) {
 		s.edge = later(s.edge, s.seqAt(s.Next))
-	}
-}
-
-// feeds makes the engine know the sides of a connection.
-func (f *TCPStreamFollower) feeds(c *conn) {
-	if !c.has(connFed) {
-		c.set(connFed)
-		f.cfg.Engine.Open(&c.side[0].Half, c.id<<1)
-		f.cfg.Engine.Open(&c.side[1].Half, c.id<<1|1)
 	}
 }
 

@@ -26,7 +26,7 @@ func (f *TCPStreamFollower) opens(seg *packet.TCP) bool {
 
 // unknown follows a segment of a connection that is no stream yet. Acknowledgements leave a silent record, so that
 // the sender of the first packet seen is the client if this turns out to be a stream in mid-course.
-func (f *TCPStreamFollower) unknown(ref flowtable.Ref, hash uint64, key *packet.FlowKey, from uint8, seg *packet.TCP) (flowtable.Ref, bool) {
+func (f *TCPStreamFollower) unknown(ref flowtable.Ref, k *keyed, seg *packet.TCP) (flowtable.Ref, bool) {
 	if ref != 0 && (seg.Flags&(packet.SYN|packet.RST) != 0) {
 		f.forget(ref) // of an older connection
 		ref = 0
@@ -34,12 +34,12 @@ func (f *TCPStreamFollower) unknown(ref flowtable.Ref, hash uint64, key *packet.
 	switch {
 	case f.opens(seg):
 		if ref == 0 {
-			ref = f.add(hash, key, from, seg)
+			ref = f.add(k, seg)
 		}
-		f.open(ref, from, seg)
+		f.open(ref, k.from, seg)
 		return ref, true
 	case ref == 0 && f.cfg.Midstream == MidstreamFollow && seg.Flags&(packet.FIN|packet.RST) == 0:
-		ref = f.add(hash, key, from, seg)
+		ref = f.add(k, seg)
 		f.table.At(ref).set(connSilent)
 		f.schedule(ref, f.table.At(ref))
 	}
@@ -47,19 +47,19 @@ func (f *TCPStreamFollower) unknown(ref flowtable.Ref, hash uint64, key *packet.
 		c := f.table.At(ref)
 		c.last = max(c.last, seg.Time)
 		c.packets++
-		f.hint(c, from, seg)
+		f.hint(c, k.from, seg)
 	}
 	return ref, false
 }
 
-// add makes a record for a connection whose first packet comes from side from.
-func (f *TCPStreamFollower) add(hash uint64, key *packet.FlowKey, from uint8, seg *packet.TCP) flowtable.Ref {
+// add makes a record for a connection with its first packet.
+func (f *TCPStreamFollower) add(k *keyed, seg *packet.TCP) flowtable.Ref {
 	if f.table.Len() >= f.cfg.Limits.Connections {
 		f.evict()
 	}
-	ref := f.table.Insert(hash, key)
+	ref := f.table.Insert(k.hash, &k.key)
 	c := f.table.At(ref)
-	c.opened, c.first, c.last, c.client = seg.Number, seg.Time, seg.Time, from
+	c.opened, c.first, c.last, c.client = seg.Number, seg.Time, seg.Time, k.from
 	return ref
 }
 
@@ -69,6 +69,8 @@ func (f *TCPStreamFollower) open(ref flowtable.Ref, from uint8, seg *packet.TCP)
 	c.flags &^= connSilent
 	c.id = f.nextID
 	f.nextID++
+	f.cfg.Engine.Open(&c.side[0].Half, c.id<<1)
+	f.cfg.Engine.Open(&c.side[1].Half, c.id<<1|1)
 	f.stats.Streams++
 	s := &c.side[from]
 	switch {
@@ -239,7 +241,7 @@ func (f *TCPStreamFollower) opening(ref flowtable.Ref, c *conn, from uint8, seg 
 	case !s.has(known) && (!ack || !peer.has(known) || f.ackFits(peer, seg.Ack)):
 		if c.has(connHolding) && !f.consistent(ref, from, isn) {
 			f.release(ref, c)
-			return f.doubt(ref, from, seg), false
+			return f.doubt(ref, c, from, seg), false
 		}
 		s.begin(isn)
 		s.set(synSeen)
@@ -262,7 +264,7 @@ func (f *TCPStreamFollower) opening(ref flowtable.Ref, c *conn, from uint8, seg 
 		f.release(ref, c)
 		return Control, true
 	}
-	return f.doubt(ref, from, seg), false
+	return f.doubt(ref, c, from, seg), false
 }
 
 // settled reports whether a side's initial sequence number can no longer change: the peer has acknowledged it.
@@ -287,11 +289,12 @@ func (f *TCPStreamFollower) consistent(ref flowtable.Ref, from uint8, isn uint32
 
 // doubt keeps a SYN that does not belong to its connection: it is an old one, or a forged one, or the port is in use
 // again, which shows when it is answered.
-func (f *TCPStreamFollower) doubt(ref flowtable.Ref, from uint8, seg *packet.TCP) Verdict {
+func (f *TCPStreamFollower) doubt(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) Verdict {
 	if !seg.Flags.Has(packet.ACK) {
 		copied := *seg
 		copied.Payload, copied.Options = nil, bytes.Clone(seg.Options)
-		f.stream(ref).needs().syn = candidate{copied, from, true}
+		f.stream(ref).needs().syn = candidate{copied, from}
+		c.set(connDoubt)
 	}
 	return BadSYN
 }
@@ -299,10 +302,10 @@ func (f *TCPStreamFollower) doubt(ref flowtable.Ref, from uint8, seg *packet.TCP
 // answers reports whether a segment shows that the SYN in doubt opened a new connection: the other side acknowledged
 // it, or its sender went on from it.
 func (f *TCPStreamFollower) answers(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) bool {
-	more := f.extraOf(ref)
-	if more == nil || !more.syn.set || !seg.Flags.Has(packet.ACK) {
+	if !c.has(connDoubt) || !seg.Flags.Has(packet.ACK) {
 		return false
 	}
+	more := f.extraOf(ref)
 	next := more.syn.seg.Seq + 1
 	if from == more.syn.side {
 		off := c.side[from].unwrap(seg.Seq) - int64(c.side[from].Next)
@@ -317,7 +320,7 @@ func (f *TCPStreamFollower) supersede(ref flowtable.Ref, c *conn, from uint8, se
 	key := *f.table.Key(ref)
 	f.finish(ref, c, EndSuperseded)
 	f.forget(ref)
-	ref = f.add(key.Hash(f.seed), &key, syn.side, &syn.seg)
+	ref = f.add(&keyed{key, key.Hash(f.seed), syn.side}, &syn.seg)
 	f.open(ref, syn.side, &syn.seg)
 	c = f.table.At(ref)
 	c.packets = 2 // the SYN and seg

@@ -87,6 +87,29 @@ func (f *TCPStreamFollower) follow(ref flowtable.Ref, c *conn, from uint8, seg *
 	return v
 }
 
+// inOrder follows a segment of the plainest kind, which is most of them: on an established connection where nothing
+// waits, the next bytes or none, acknowledging nothing that was not seen. It reports false, and has done nothing, when
+// the segment is of another kind.
+func (f *TCPStreamFollower) inOrder(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) (Verdict, bool) {
+	s, peer := &c.side[from], &c.side[from^1]
+	if c.flags != connAnnounced|connEstablished || seg.Flags&(packet.SYN|packet.FIN|packet.RST|packet.ACK) != packet.ACK ||
+		s.flags&^(synSeen|ackKnown) != known || !peer.has(known|ackKnown) || s.Ref != 0 || seg.Missing != 0 ||
+		seg.Seq != s.seqAt(s.Next) || int32(seg.Ack-peer.acked) < 0 || int32(peer.seqAt(peer.Next)-seg.Ack) < 0 {
+		return 0, false
+	}
+	peer.acked = seg.Ack
+	n := len(seg.Payload)
+	if n == 0 {
+		return Control, true
+	}
+	off := s.Next
+	s.Next += uint64(n)
+	s.edge = later(s.edge, s.seqAt(s.Next))
+	f.deliver(ref, c, from, off, seg.Payload, reassemble.Origin{Time: seg.Time, Packet: seg.Number, Seq: seg.Seq, Ack: seg.Ack})
+	f.settleStopsIn(ref, c)
+	return Data, true
+}
+
 // bytes follows the payload and the FIN of a segment whose side has a start.
 func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) Verdict {
 	s := &c.side[from]
@@ -187,7 +210,6 @@ func (f *TCPStreamFollower) finSeen(ref flowtable.Ref, c *conn, from uint8, end 
 func (f *TCPStreamFollower) hand(ref flowtable.Ref, c *conn, from uint8, at uint64, data []byte, seg *packet.TCP, seq uint32) reassemble.Result {
 	s := &c.side[from]
 	origin := reassemble.Origin{Time: seg.Time, Packet: seg.Number, Seq: seq, Ack: seg.Ack}
-	f.feeds(c)
 	if s.Ref == 0 && at == s.Next {
 		s.Next += uint64(len(data))
 		f.deliver(ref, c, from, at, data, origin)

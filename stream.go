@@ -65,11 +65,10 @@ type cut struct {
 	off, end uint64
 }
 
-// candidate is a SYN that may turn out to open a new connection in place of its stream.
+// candidate is a SYN that may turn out to open a new connection in place of its stream; valid with connDoubt.
 type candidate struct {
 	seg  packet.TCP // without payload
 	side uint8
-	set  bool
 }
 
 // StartKind says how much of a connection's opening was captured.
