@@ -11,15 +11,18 @@ type ChecksumMode uint8
 
 // The modes.
 //
-// ChecksumAuto takes a wrong checksum for one that the sending network card had yet to compute, ChecksumOffloaded, in
-// two cases. Either the field holds what a host leaves there for its card: 0, or the sum of the pseudo-header, plain or
-// complemented, with or without the length. Or the whole capture looks that way: of the segments verified so far,
-// this one included and the first case left out, more than one in eight was wrong; both counts are halved whenever
-// 65,536 are reached. So one wrong checksum among good ones is ChecksumBad, and the first few segments are trusted.
+// ChecksumAuto verifies the segments that open or close a connection: SYN, RST, and FIN without data. Data is believed: a
+// forged copy of it shows as a conflict when the real one comes, while a wrong checksum on data that the receiver went
+// on to acknowledge, as captures have it, would only lose bytes. A wrong checksum is taken for one that the sending
+// network card had yet to compute, ChecksumOffloaded, in two cases. Either the field holds what a host leaves there for
+// its card: 0, or the sum of the pseudo-header, plain or complemented, with or without the length. Or the whole capture
+// looks that way: of the segments verified so far, this one included and the first case left out, more than one in
+// eight was wrong; both counts are halved whenever 65,536 are reached. So one wrong checksum among good ones is
+// ChecksumBad, and the first few segments are trusted.
 const (
-	ChecksumAuto   ChecksumMode = iota // wrong ones are ChecksumBad, unless they look offloaded
+	ChecksumAuto   ChecksumMode = iota // SYN, RST and bare FIN: wrong ones are ChecksumBad, unless they look offloaded
 	ChecksumOff                        // nothing is verified
-	ChecksumStrict                     // wrong ones are ChecksumBad
+	ChecksumStrict                     // everything: wrong ones are ChecksumBad
 )
 
 // String returns "auto", "off" or "strict".
@@ -39,6 +42,18 @@ func (m ChecksumMode) String() string {
 type checksumJudge struct {
 	mode           ChecksumMode
 	checked, wrong uint32
+}
+
+// wants reports whether a segment is to be verified.
+func (c *checksumJudge) wants(flags TCPFlags, data int) bool {
+	switch c.mode {
+	case ChecksumAuto:
+		return flags&(SYN|RST) != 0 || flags&FIN != 0 && data == 0
+	case ChecksumStrict:
+		return true
+	case ChecksumOff:
+	}
+	return false
 }
 
 // verify returns the verdict on the TCP segment (or its whole datagram) that was sent under key.

@@ -43,7 +43,7 @@ func TestChecksum(t *testing.T) {
 
 // segmentFrame returns a segment whose checksum field is set to v.
 func segmentFrame(six bool, v uint16) *packet.Frame {
-	h := []header{ip4(6), tcp(packet.ACK), data("payload")}
+	h := []header{ip4(6), tcp(packet.RST), data("payload")}
 	at := 20
 	if six {
 		h[0], at = ip6(6), 40
@@ -68,7 +68,7 @@ func TestChecksumOffload(t *testing.T) {
 				var p packet.Packet
 				d := newDecoder(t, nil)
 				for range 100 { // the capture looks good
-					d.Decode(frameOf(packet.LinkRaw, stack(ip4(6), tcp(packet.ACK))), &p)
+					d.Decode(frameOf(packet.LinkRaw, stack(ip4(6), tcp(packet.SYN))), &p)
 				}
 				d.Decode(segmentFrame(six, field), &p)
 				require.Equal(t, packet.ChecksumOffloaded, p.Checksum)
@@ -90,7 +90,7 @@ func TestChecksumOffload(t *testing.T) {
 
 // TestChecksumAuto pins the rule: a wrong one is accepted while more than one in eight is wrong.
 func TestChecksumAuto(t *testing.T) {
-	good := frameOf(packet.LinkRaw, stack(ip4(6), tcp(packet.ACK)))
+	good := frameOf(packet.LinkRaw, stack(ip4(6), tcp(packet.FIN|packet.ACK)))
 	bad := segmentFrame(false, 0x1234)
 	for _, tc := range []struct {
 		name      string
@@ -120,6 +120,21 @@ func TestChecksumAuto(t *testing.T) {
 			require.Equal(t, tc.want, p.Checksum)
 			require.True(t, p.IsTCP())
 		})
+	}
+}
+
+// Data is believed unless it is verified on request.
+func TestChecksumOfData(t *testing.T) {
+	for _, flags := range []packet.TCPFlags{packet.ACK, packet.PSH | packet.ACK, packet.FIN | packet.ACK, 0} {
+		f := frameOf(packet.LinkRaw, stack(ip4(6), tcp(flags), data("payload")))
+		f.Data[len(f.Data)-1] ^= 1
+		var p packet.Packet
+		d := newDecoder(t, nil)
+		d.Decode(f, &p)
+		require.Equal(t, packet.ChecksumUnchecked, p.Checksum, "%v", flags)
+		d = newDecoder(t, &packet.DecoderConfig{Checksum: packet.ChecksumStrict})
+		d.Decode(f, &p)
+		require.Equal(t, packet.ChecksumBad, p.Checksum, "%v", flags)
 	}
 }
 

@@ -36,7 +36,7 @@ func ExampleDecoder() {
 	fmt.Println()
 	// Output:
 	// 192.0.2.1:40000 > 198.51.100.2:80 proto 6
-	// PSH|ACK seq 1000 "GET / HTTP/1.1\r\n" checksum good
+	// PSH|ACK seq 1000 "GET / HTTP/1.1\r\n" checksum unchecked
 	// VLAN [7] in VXLAN 42 from 10.0.0.1 to 10.0.0.2:4789
 	// Ethernet@0 VLAN@14 IPv4@18 UDP@38 VXLAN@46 Ethernet@54 IPv4@68 TCP@88
 }

@@ -97,7 +97,7 @@ func TestDecoderConfig(t *testing.T) {
 func TestDecoderStats(t *testing.T) {
 	d := newDecoder(t, nil)
 	var p packet.Packet
-	d.Decode(frameOf(packet.LinkEthernet, stack(eth(0x0800), ip4(4), ip4(6), tcp(packet.ACK))), &p)
+	d.Decode(frameOf(packet.LinkEthernet, stack(eth(0x0800), ip4(4), ip4(6), tcp(packet.SYN))), &p)
 	d.Decode(frameOf(packet.LinkEthernet, stack(eth(0x0806))), &p)
 	d.Decode(frameOf(147, nil), &p)
 	var want packet.DecoderStats

@@ -60,7 +60,8 @@ func (w *walk) tcp() {
 	p.Proto = ProtoTCP
 	p.Key.proto = ProtoTCP
 	p.Key.ports = binary.BigEndian.Uint32(h[0:4])
-	if len(h) == wire && !w.cut && !w.rerouted && w.d.checksum.mode != ChecksumOff {
+	flags := TCPFlags(binary.BigEndian.Uint16(h[12:14]) & 0x1ff)
+	if len(h) == wire && !w.cut && !w.rerouted && w.d.checksum.wants(flags, len(h)-size) {
 		p.Checksum = w.d.checksum.verify(&p.Key, h)
 	}
 	w.d.stats.Checksums[p.Checksum]++
@@ -75,7 +76,7 @@ func (w *walk) tcp() {
 	t.Seq = binary.BigEndian.Uint32(h[4:8])
 	t.Ack = binary.BigEndian.Uint32(h[8:12])
 	t.Missing = p.Missing
-	t.Flags = TCPFlags(binary.BigEndian.Uint16(h[12:14]) & 0x1ff)
+	t.Flags = flags
 	t.Window = binary.BigEndian.Uint16(h[14:16])
 	t.Urgent = binary.BigEndian.Uint16(h[18:20])
 }
