@@ -66,7 +66,7 @@ func TestChecksumOffload(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				var p packet.Packet
-				d := newDecoder(t, nil)
+				d := newDecoder(t, &packet.DecoderConfig{})
 				for range 100 { // the capture looks good
 					d.Decode(frameOf(packet.LinkRaw, stack(ip4(6), tcp(packet.SYN))), &p)
 				}
@@ -108,7 +108,7 @@ func TestChecksumAuto(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var p packet.Packet
-			d := newDecoder(t, nil)
+			d := newDecoder(t, &packet.DecoderConfig{})
 			for range tc.bad {
 				d.Decode(bad, &p)
 			}
@@ -129,7 +129,7 @@ func TestChecksumOfData(t *testing.T) {
 		f := frameOf(packet.LinkRaw, stack(ip4(6), tcp(flags), data("payload")))
 		f.Data[len(f.Data)-1] ^= 1
 		var p packet.Packet
-		d := newDecoder(t, nil)
+		d := newDecoder(t, &packet.DecoderConfig{})
 		d.Decode(f, &p)
 		require.Equal(t, packet.ChecksumUnchecked, p.Checksum, "%v", flags)
 		d = newDecoder(t, &packet.DecoderConfig{Checksum: packet.ChecksumStrict})

@@ -9,7 +9,11 @@ import (
 	"github.com/tcpfollow/tcpfollow/packet"
 )
 
+// newDecoder returns a decoder; without a configuration one that verifies every checksum.
 func newDecoder(t testing.TB, cfg *packet.DecoderConfig) *packet.Decoder {
+	if cfg == nil {
+		cfg = &packet.DecoderConfig{Checksum: packet.ChecksumStrict}
+	}
 	t.Helper()
 	d, err := packet.NewDecoder(cfg)
 	require.NoError(t, err)
