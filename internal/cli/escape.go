@@ -7,15 +7,15 @@ import (
 )
 
 // AppendEscaped appends b to dst in a form that is safe on a terminal and says exactly what was there: printable text
-// and spaces as they are, every other byte, those of control and bidirectional characters included, as \xNN, and a
-// backslash as itself. Newlines and tabs are kept when lines is set.
+// and spaces as they are, every other byte, those of control and bidirectional characters included, as \xNN. A
+// backslash is itself, but \x5c in front of an x. Newlines and tabs are kept when lines is set.
 func AppendEscaped(dst, b []byte, lines bool) []byte {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
 		case lines && (r == '\n' || r == '\t'):
 			dst = append(dst, b[0])
-		case r == utf8.RuneError && n == 1 || !unicode.IsPrint(r):
+		case r == utf8.RuneError && n == 1, !unicode.IsPrint(r), r == '\\' && len(b) > 1 && b[1] == 'x':
 			for _, c := range b[:n] {
 				dst = append(dst, '\\', 'x')
 				if c < 0x10 {

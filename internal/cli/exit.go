@@ -24,53 +24,103 @@ const (
 	ExitPermission = 4 // not permitted to capture
 )
 
-// Coded is an error with an exit code.
-type Coded struct {
+// CodedError is an error with an exit code.
+type CodedError struct {
 	Code int
 	Err  error
 }
 
-func (e *Coded) Error() string { return e.Err.Error() }
+func (e *CodedError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the error itself.
-func (e *Coded) Unwrap() error { return e.Err }
+func (e *CodedError) Unwrap() error { return e.Err }
 
 // Usage returns an error that makes the program exit with ExitUsage.
 func Usage(format string, args ...any) error {
-	return &Coded{ExitUsage, fmt.Errorf(format, args...)}
+	return &CodedError{ExitUsage, fmt.Errorf(format, args...)}
 }
 
 // Partial returns an error that makes the program exit with ExitPartial.
-func Partial(err error) error { return &Coded{ExitPartial, err} }
+func Partial(err error) error { return &CodedError{ExitPartial, err} }
 
-// Run executes a command tree and returns the exit code. Errors go to stderr in one line, after the program's name.
-// An interrupt cancels the command's context; a second one kills the program.
+// Run executes a command tree and returns the exit code. What goes wrong before a command runs is wrong usage. Errors go
+// to stderr, each in one line after the program's name. An interrupt cancels the command's context; a second one kills
+// the program.
 func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would mean those of the process
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SilenceErrors = true
 	root.SilenceUsage = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &Coded{ExitUsage, err} })
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	started := false
+	prepare(root, &started)
 	err := root.ExecuteContext(ctx)
 	if err == nil || errors.Is(err, syscall.EPIPE) {
 		return ExitOK // a reader that has seen enough is no error
 	}
-	var coded *Coded
 	code := ExitError
+	var coded *CodedError
 	if errors.As(err, &coded) {
 		code = coded.Code
-	} else if strings.HasPrefix(err.Error(), "unknown command") {
+	} else if !started {
 		code = ExitUsage
 	}
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), EscapeLine(strings.TrimSuffix(line, "\n")))
+	for _, text := range messages(err) {
+		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), EscapeLine(text))
 	}
 	if code == ExitUsage {
 		fmt.Fprintf(stderr, "Try '%s --help'.\n", root.Name())
 	}
 	return code
+}
+
+// prepare makes a command and those below it note when one of them starts to run, and makes those that only hold others
+// refuse what is none of these.
+func prepare(cmd *cobra.Command, started *bool) {
+	for _, c := range cmd.Commands() {
+		prepare(c, started)
+	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*started = true
+			return run(cmd, args)
+		}
+	}
+	if !cmd.Runnable() {
+		cmd.Args = unknownCommand
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+}
+
+// unknownCommand accepts no argument.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("unknown command %q: did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return fmt.Errorf("unknown command %q", args[0])
+}
+
+// messages returns the text of an error, or of each of those that errors.Join put together.
+func messages(err error) []string {
+	if coded, ok := err.(*CodedError); ok { //nolint:errorlint // what it wraps is looked at next
+		return messages(coded.Err)
+	}
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // its own kind is asked for
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return []string{err.Error()}
+	}
+	var all []string
+	for _, e := range joined.Unwrap() {
+		all = append(all, messages(e)...)
+	}
+	return all
 }

@@ -51,13 +51,17 @@ sent, added up modulo 2^64.`,
 					}
 				}
 			}
-			err = in.run(cmd, args, data, end, cfg, nil, nil)
+			started := false
+			err = in.run(cmd, args, cfg, &job{data: data, end: end, started: func(*session) error { started = true; return nil }})
+			if !started {
+				return err
+			}
 			line := fmt.Sprintf("RESULT bytes=%d streams=%d", total, streams)
 			if crc {
 				line += fmt.Sprintf(" crc=%d", sum)
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), line)
-			return err
+			_, writeErr := fmt.Fprintln(cmd.OutOrStdout(), line)
+			return firstError(writeErr, err)
 		},
 	}
 	cmd.Flags().BoolVar(&crc, "crc", false, "add a checksum over all that was delivered")

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	tf "github.com/tcpfollow/tcpfollow"
@@ -19,12 +21,13 @@ const maxOpenFiles = 128
 // extractor writes what each side of each stream sent to a file of its own. Nothing outside its directory can be
 // reached: names hold no captured bytes, and the directory is an os.Root.
 type extractor struct {
-	root  *os.Root
-	w     io.Writer
-	json  bool
-	files map[string]*os.File
-	order []string // of opening
-	err   error
+	session *session
+	root    *os.Root
+	w       io.Writer
+	json    bool
+	files   map[string]*os.File
+	order   []string // of opening
+	err     error
 }
 
 // extracted is a line about one file.
@@ -37,7 +40,7 @@ type extracted struct {
 	Gaps    [][2]uint64 `json:"gaps"`
 }
 
-func newExtractor(dir string, w io.Writer, asJSON bool) (*extractor, error) {
+func newExtractor(dir string, s *session, w io.Writer, asJSON bool) (*extractor, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -45,17 +48,17 @@ func newExtractor(dir string, w io.Writer, asJSON bool) (*extractor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &extractor{root: root, w: w, json: asJSON, files: map[string]*os.File{}}, nil
+	return &extractor{session: s, root: root, w: w, json: asJSON, files: map[string]*os.File{}}, nil
 }
 
 func (x *extractor) name(s *tf.TCPStream, d packet.Direction) string {
 	part := func(a netip.AddrPort) string {
-		return strings.NewReplacer(":", "-", "%", "-").Replace(a.Addr().String()) + "." + fmt.Sprint(a.Port())
+		return strings.NewReplacer(":", "-", "%", "-").Replace(a.Addr().String()) + "." + strconv.Itoa(int(a.Port()))
 	}
 	return fmt.Sprintf("%06d_%s_%s_%v", s.ID(), part(s.Client()), part(s.Server()), d)
 }
 
-// file returns an open file, positioned at its end.
+// file returns an open file, positioned at its end. A fresh one takes the place of what has its name, be it a link.
 func (x *extractor) file(name string, fresh bool) (*os.File, error) {
 	if f := x.files[name]; f != nil {
 		return f, nil
@@ -66,9 +69,14 @@ func (x *extractor) file(name string, fresh bool) (*os.File, error) {
 			return nil, err
 		}
 	}
-	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	flags := os.O_WRONLY | os.O_APPEND
 	if fresh {
-		flags |= os.O_TRUNC
+		flags |= os.O_CREATE | os.O_EXCL
+		if fi, err := x.root.Lstat(name); err == nil && !fi.IsDir() {
+			if err := x.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
 	}
 	f, err := x.root.OpenFile(name, flags, 0o600)
 	if err != nil {
@@ -132,12 +140,14 @@ func (x *extractor) end(s *tf.TCPStream) {
 			continue
 		}
 		if x.json {
-			x.err = json.NewEncoder(x.w).Encode(extracted{info.ID, d.String(), name, h.Bytes, h.Missing, gapList(h.Gaps)})
+			x.err = json.NewEncoder(x.w).Encode(extracted{info.ID, d.String(), name, h.Bytes, h.Missing, x.session.gapList(h)})
 		} else {
 			_, x.err = fmt.Fprintf(x.w, "%s  %d bytes, %d missing\n", name, h.Bytes, h.Missing)
 		}
 	}
 }
+
+func (x *extractor) failed() error { return x.err }
 
 func (x *extractor) close() error {
 	errs := []error{x.err}

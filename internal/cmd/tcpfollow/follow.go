@@ -12,7 +12,6 @@ import (
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/packet"
-	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 )
 
 // viewer shows what happens in streams. Its methods are called only for streams that were asked for.
@@ -22,6 +21,8 @@ type viewer interface {
 	gap(*tf.TCPStream, tf.Gap)
 	conflict(*tf.TCPStream, tf.Conflict)
 	end(*tf.TCPStream)
+	// failed returns the first error of the output so far.
+	failed() error
 	// close finishes the output and returns its first error.
 	close() error
 }
@@ -47,8 +48,8 @@ func newFollow() *cobra.Command {
 		Short: "Show what client and server said",
 		Long: `follow shows the TCP conversations of captures, one after the other, each when it
 is over. What the client sent is marked with ">", what the server sent with "<".
-Control characters are shown as \xNN; what is missing is shown as
-[N bytes missing], which is no part of the data.
+Control characters are shown as \xNN. Lines that start with "---" are no part of
+the data: there what is missing is shown, as [N bytes missing].
 
 With -o json every event is an object on a line of its own, in the order in which
 it happened: open, data (in base64), gap, conflict, end.`,
@@ -71,13 +72,14 @@ it happened: open, data (in base64), gap, conflict, end.`,
 	f.IntVar(&fl.maxRendered, "max-rendered", 256<<20, "most `bytes` of text kept for streams that are not over; beyond it, text is shown early")
 	in.payloadFlags(cmd)
 	in.flags(cmd)
-	cmd.MarkFlagsMutuallyExclusive("hex", "raw", "extract")
 	return cmd
 }
 
 func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) error {
-	out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
-	v, err := newViewer(cmd, fl, out)
+	if err := fl.check(); err != nil {
+		return err
+	}
+	colors, err := cli.NewPalette(fl.color, cmd.OutOrStdout())
 	if err != nil {
 		return err
 	}
@@ -85,15 +87,22 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 	if err != nil {
 		return err
 	}
+	var stdout io.Writer = cmd.OutOrStdout()
+	if fl.write == "-" {
+		stdout = io.Discard // the packets go there
+	}
+	out := bufio.NewWriterSize(stdout, 1<<16)
+	var v viewer
+	var w *streamWriter
 	wanted := func(s *tf.TCPStream) bool { return len(fl.streams) == 0 || slices.Contains(fl.streams, uint(s.ID())) }
-	only := func(f tf.StreamFunc) tf.StreamFunc {
+	only := func(f func(*tf.TCPStream)) tf.StreamFunc {
 		return func(s *tf.TCPStream) {
 			if wanted(s) {
 				f(s)
 			}
 		}
 	}
-	cfg.OnOpen = only(v.open)
+	cfg.OnOpen = only(func(s *tf.TCPStream) { v.open(s) })
 	cfg.OnGap = func(s *tf.TCPStream, g tf.Gap) {
 		if wanted(s) {
 			v.gap(s, g)
@@ -104,51 +113,73 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 			v.conflict(s, x)
 		}
 	}
-	var each func(*packet.Frame, tf.Verdict) error
-	var w *streamWriter
+	j := &job{data: only(func(s *tf.TCPStream) { v.data(s) }), end: only(func(s *tf.TCPStream) { v.end(s) })}
 	if fl.write != "" {
-		if w, err = newStreamWriter(fl.write, fl.streams); err != nil {
-			return err
-		}
-		each = w.frame
+		j.each = func(f *packet.Frame, verdict tf.Verdict) error { return w.frame(f, verdict) }
 	}
-	err = in.run(cmd, args, only(v.data), only(v.end), cfg, each, func(s *session) {
-		if w != nil {
-			w.follower = s.follower
+	j.started = func(s *session) (err error) {
+		if fl.write != "" {
+			if w, err = newStreamWriter(fl, s, cmd.OutOrStdout(), cfg); err != nil {
+				return err
+			}
 		}
-		if b, ok := v.(interface{ bind(*tf.TCPStreamFollower) }); ok {
-			b.bind(s.follower)
+		v, err = newViewer(fl, s, out, colors)
+		return err
+	}
+	j.batch = func(live bool) error {
+		if live {
+			return firstError(v.failed(), out.Flush())
 		}
-	})
-	errs := []error{v.close(), out.Flush()}
+		return v.failed()
+	}
+	err = in.run(cmd, args, cfg, j)
+	var errs []error
+	if v != nil {
+		errs = append(errs, v.close(), out.Flush())
+	}
 	if w != nil {
 		errs = append(errs, w.close())
 	}
 	return firstError(append(errs, err)...)
 }
 
-func newViewer(cmd *cobra.Command, fl *followFlags, out *bufio.Writer) (viewer, error) {
-	if fl.output != "text" && fl.output != "json" {
-		return nil, cli.Usage("-o: %q is none of text, json", fl.output)
-	}
-	if fl.output == "json" && (fl.hex || fl.raw != "") {
-		return nil, cli.Usage("-o json does not go with --hex or --raw")
+// check refuses flags that do not go together.
+func (fl *followFlags) check() error {
+	shape := 0
+	for _, on := range []bool{fl.hex, fl.raw != "", fl.extract != "", fl.output == "json" && fl.extract == ""} {
+		if on {
+			shape++
+		}
 	}
 	switch {
-	case fl.extract != "":
-		return newExtractor(fl.extract, out, fl.output == "json")
-	case fl.raw == "client":
-		return &rawViewer{dir: packet.ClientToServer, w: out, stderr: cmd.ErrOrStderr()}, nil
-	case fl.raw == "server":
-		return &rawViewer{dir: packet.ServerToClient, w: out, stderr: cmd.ErrOrStderr()}, nil
-	case fl.raw != "":
-		return nil, cli.Usage("--raw: %q is none of client, server", fl.raw)
-	case fl.output == "json":
-		return newJSONViewer(out), nil
+	case fl.output != "text" && fl.output != "json":
+		return cli.Usage("-o: %q is none of text, json", fl.output)
+	case fl.raw != "" && fl.raw != "client" && fl.raw != "server":
+		return cli.Usage("--raw: %q is none of client, server", fl.raw)
+	case shape > 1:
+		return cli.Usage("only one of --hex, --raw, --extract and -o json can be had at a time")
+	case fl.write == "-" && (shape > 0 && fl.extract == "" || fl.output == "json"):
+		return cli.Usage("-w - leaves standard output to the packets")
+	case fl.maxRendered < 0:
+		return cli.Usage("--max-rendered: negative")
 	}
-	colors, err := cli.NewPalette(fl.color, cmd.OutOrStdout())
-	if err != nil {
-		return nil, err
+	return nil
+}
+
+func newViewer(fl *followFlags, s *session, out io.Writer, colors cli.Palette) (viewer, error) {
+	switch {
+	case fl.extract != "":
+		x, err := newExtractor(fl.extract, s, out, fl.output == "json")
+		if err != nil {
+			return nil, err
+		}
+		return x, nil
+	case fl.raw == "client":
+		return &rawViewer{dir: packet.ClientToServer, w: out, stderr: s.stderr}, nil
+	case fl.raw == "server":
+		return &rawViewer{dir: packet.ServerToClient, w: out, stderr: s.stderr}, nil
+	case fl.output == "json":
+		return newJSONViewer(s.follower, out), nil
 	}
 	return &textViewer{w: out, colors: colors, hex: fl.hex, asCaptured: fl.asCaptured, max: fl.maxRendered}, nil
 }
@@ -179,13 +210,11 @@ type jsonViewer struct {
 	err      error
 }
 
-func newJSONViewer(w io.Writer) *jsonViewer {
+func newJSONViewer(f *tf.TCPStreamFollower, w io.Writer) *jsonViewer {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	return &jsonViewer{enc: enc}
+	return &jsonViewer{follower: f, enc: enc}
 }
-
-func (j *jsonViewer) bind(f *tf.TCPStreamFollower) { j.follower = f }
 
 func (j *jsonViewer) print(e jsonEvent) {
 	if j.err == nil {
@@ -230,6 +259,8 @@ func (j *jsonViewer) end(s *tf.TCPStream) {
 	j.print(jsonEvent{Event: "end", Stream: s.ID(), Frame: j.follower.Frame(), Reason: s.End().String()})
 }
 
+func (j *jsonViewer) failed() error { return j.err }
+
 func (j *jsonViewer) close() error { return j.err }
 
 // rawViewer writes the bytes of one direction. Gaps go to standard error.
@@ -262,30 +293,6 @@ func (r *rawViewer) conflict(s *tf.TCPStream, x tf.Conflict) {
 
 func (r *rawViewer) end(*tf.TCPStream) {}
 
+func (r *rawViewer) failed() error { return r.err }
+
 func (r *rawViewer) close() error { return r.err }
-
-// streamWriter copies the packets of streams to a capture file.
-type streamWriter struct {
-	w        *pcapfile.Writer
-	follower *tf.TCPStreamFollower
-	streams  []uint
-}
-
-// newStreamWriter creates the file; an empty list of streams means all.
-func newStreamWriter(path string, streams []uint) (*streamWriter, error) {
-	w, err := pcapfile.Create(path, &pcapfile.WriterConfig{Format: pcapfile.FormatPcapNG})
-	if err != nil {
-		return nil, err
-	}
-	return &streamWriter{w: w, streams: streams}, nil
-}
-
-func (w *streamWriter) frame(f *packet.Frame, _ tf.Verdict) error {
-	id, ok := w.follower.LastStream()
-	if !ok || len(w.streams) > 0 && !slices.Contains(w.streams, uint(id)) {
-		return nil
-	}
-	return w.w.Write(f)
-}
-
-func (w *streamWriter) close() error { return w.w.Close() }

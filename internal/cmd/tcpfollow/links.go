@@ -18,7 +18,8 @@ func newLinks() *cobra.Command {
 that capture files give them, and the tunnels that are entered, with the names
 that --enter-tunnels takes. Inside all of them, VLAN and VN tags, MPLS labels, PPPoE
 and LLC/SNAP headers are passed in any nesting.`,
-		Args: cobra.NoArgs,
+		Example: "  tcpfollow links | grep -i gre",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "NUMBER\tLINK TYPE")
@@ -61,8 +62,9 @@ func tunnelUsage(t packet.TunnelSet) string {
 		return "MPLS in IP and in UDP"
 	case packet.TunnelEther:
 		return "EtherIP, and Ethernet in IP"
+	default:
+		return "?"
 	}
-	return "?"
 }
 
 // layerNames writes the headers of a packet as "Ethernet / VLAN 7 / IPv4 / TCP".

@@ -46,6 +46,7 @@ type streamRow struct {
 
 // lister collects the rows of ls and prints them in the order of opening, each as soon as all before it are there.
 type lister struct {
+	session *session
 	print   func(*streamRow) error
 	next    uint64
 	waiting map[uint64]*streamRow
@@ -74,26 +75,30 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 		Example: `  tcpfollow ls http.pcap
   tcpfollow ls -o json --digests day1/ | jq 'select(.server_gaps != [])'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
-			flush, err := l.output(output, out)
-			if err != nil {
-				return err
+			if output != "text" && output != "json" && output != "csv" {
+				return cli.Usage("-o: %q is none of text, json, csv", output)
 			}
 			cfg, err := in.config()
 			if err != nil {
 				return err
 			}
 			cfg.Incremental = !compare
-			var data tf.StreamFunc
+			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
+			flush := func() error { return nil }
+			j := &job{end: l.add}
 			if l.digests {
-				data = hashChunk
+				j.data = hashChunk
 			}
-			var each func(*packet.Frame, tf.Verdict) error
-			var follower *tf.TCPStreamFollower
 			if l.tunnels {
-				each = func(*packet.Frame, tf.Verdict) error { l.note(follower); return nil }
+				j.each = func(*packet.Frame, tf.Verdict) error { l.note(); return nil }
 			}
-			err = in.run(cmd, args, data, l.add, cfg, each, func(s *session) { follower = s.follower })
+			j.started = func(s *session) (err error) {
+				l.session = s
+				flush, err = l.output(output, out)
+				return err
+			}
+			j.batch = func(bool) error { return l.err }
+			err = in.run(cmd, args, cfg, j)
 			return firstError(l.err, flush(), out.Flush(), err)
 		},
 	}
@@ -107,7 +112,8 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 }
 
 // note keeps the headers of the first packet of the stream that was fed last.
-func (l *lister) note(f *tf.TCPStreamFollower) {
+func (l *lister) note() {
+	f := l.session.follower
 	id, ok := f.LastStream()
 	if !ok || id < l.next || l.layers[id] != "" || l.waiting[id] != nil {
 		return
@@ -134,7 +140,7 @@ func (l *lister) add(s *tf.TCPStream) {
 		Stream: info.ID, Client: info.Client.String(), Server: info.Server.String(),
 		Start: info.Start.String(), End: info.End.String(), First: info.First, Last: info.Last,
 		Frame: info.Opened, Packets: info.Packets, ClientBytes: c.Bytes, ServerBytes: v.Bytes,
-		ClientGaps: gapList(c.Gaps), ServerGaps: gapList(v.Gaps), ClientMissing: c.Missing, ServerMissing: v.Missing,
+		ClientGaps: l.session.gapList(c), ServerGaps: l.session.gapList(v), ClientMissing: c.Missing, ServerMissing: v.Missing,
 		ClientConflicts: c.Conflicts, ServerConflicts: v.Conflicts,
 	}
 	if l.digests {
@@ -158,14 +164,6 @@ func (l *lister) add(s *tf.TCPStream) {
 			l.err = l.print(row)
 		}
 	}
-}
-
-func gapList(gaps []tf.Gap) [][2]uint64 {
-	list := make([][2]uint64, 0, len(gaps))
-	for _, g := range gaps {
-		list = append(list, [2]uint64{g.Offset, g.Length})
-	}
-	return list
 }
 
 // output sets l.print for a format, and returns what finishes it.
@@ -204,7 +202,7 @@ func (l *lister) output(format string, w io.Writer) (flush func() error, err err
 			return cw.Write(row)
 		}
 		return func() error { cw.Flush(); return cw.Error() }, err
-	case "text":
+	default:
 		tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 		head := "STREAM\tCLIENT\tSERVER\tSTART\tEND\tFIRST\tSECONDS\tPACKETS\tCLIENT BYTES\tSERVER BYTES\tMISSING\tCONFLICTS"
 		if l.tunnels {
@@ -221,13 +219,12 @@ func (l *lister) output(format string, w io.Writer) (flush func() error, err err
 				r.First.Format("2006-01-02 15:04:05"), r.Last.Sub(r.First).Seconds(), r.Packets, r.ClientBytes, r.ServerBytes,
 				r.ClientMissing+r.ServerMissing, r.ClientConflicts+r.ServerConflicts, layers)
 			if rows++; rows%1000 == 0 {
-				tw.Flush() // a page at a time, so that memory stays flat
+				err = firstError(err, tw.Flush()) // a page at a time, so that memory stays flat
 			}
 			return err
 		}
 		return tw.Flush, err
 	}
-	return nil, cli.Usage("-o: %q is none of text, json, csv", format)
 }
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
@@ -27,10 +28,13 @@ type textViewer struct {
 // rendering is the text of a stream so far.
 type rendering struct {
 	text    bytes.Buffer
-	started bool // some of it was shown
-	midLine bool
-	dir     packet.Direction
-	offset  [2]uint64
+	started bool             // some of it was shown
+	midLine bool             // it ends within a line of payload
+	dir     packet.Direction // of that line
+	tail    []byte           // the end of a chunk that says something only with what follows, not rendered yet
+
+	shownMid bool // what was shown ends within a line,
+	shownDir packet.Direction
 }
 
 func (v *textViewer) of(s *tf.TCPStream) *rendering {
@@ -45,19 +49,24 @@ func (v *textViewer) of(s *tf.TCPStream) *rendering {
 func (v *textViewer) open(s *tf.TCPStream) {
 	i := s.Info()
 	how := map[tf.StartKind]string{tf.StartSYN: "", tf.StartSYNACK: ", SYN not captured", tf.StartMid: ", from mid-stream"}[i.Start]
-	r := v.of(s)
-	v.note(s, r, fmt.Sprintf("stream %d: client %v, server %v, from frame %d, %s%s", i.ID, i.Client, i.Server, i.Opened,
+	v.note(s, v.colors.Note, fmt.Sprintf("stream %d: client %v, server %v, from frame %d, %s%s", i.ID, i.Client, i.Server, i.Opened,
 		i.First.Format("2006-01-02 15:04:05.000000 UTC"), how))
-	v.show(s, r)
 }
 
-// note adds a line about the stream.
-func (v *textViewer) note(_ *tf.TCPStream, r *rendering, text string) {
-	r.endLine()
-	fmt.Fprintf(&r.text, "%s--- %s%s\n", v.colors.Note, text, v.colors.Reset)
+// note adds a line that is no payload.
+func (v *textViewer) note(s *tf.TCPStream, color, text string) {
+	v.render(s, func(r *rendering) {
+		v.endLine(r)
+		fmt.Fprintf(&r.text, "%s--- %s%s\n", color, text, v.colors.Reset)
+	})
 }
 
-func (r *rendering) endLine() {
+// endLine ends a line of payload.
+func (v *textViewer) endLine(r *rendering) {
+	if len(r.tail) > 0 {
+		v.payload(r, r.tail)
+		r.tail = r.tail[:0]
+	}
 	if r.midLine {
 		r.text.WriteByte('\n')
 		r.midLine = false
@@ -73,43 +82,73 @@ func (v *textViewer) mark(d packet.Direction) (sign, color string) {
 }
 
 func (v *textViewer) data(s *tf.TCPStream) {
-	c, r := s.Chunk(), v.of(s)
-	before := r.text.Len()
-	if r.midLine && r.dir != c.Direction {
-		r.endLine()
-	}
-	r.dir = c.Direction
-	if v.hex {
-		v.dump(r, c)
-	} else {
-		v.lines(r, c)
-	}
-	v.waiting += r.text.Len() - before
-	v.show(s, r)
+	c := s.Chunk()
+	v.render(s, func(r *rendering) {
+		if v.hex {
+			v.dump(r, c)
+			return
+		}
+		if r.dir != c.Direction {
+			v.endLine(r)
+			r.dir = c.Direction
+		}
+		v.lines(r, c.Bytes)
+	})
 }
 
-// lines writes a chunk line by line, each with the sign of its direction.
-func (v *textViewer) lines(r *rendering, c tf.Chunk) {
-	sign, color := v.mark(c.Direction)
-	for line := range bytes.Lines(c.Bytes) {
-		if !r.midLine {
-			r.text.WriteString(color)
-			r.text.WriteString(sign)
-		} else {
-			r.text.WriteString(color)
-		}
+// lines writes payload line by line, each with the sign of its direction. What shows depends on the bytes, not on how
+// they were cut into chunks.
+func (v *textViewer) lines(r *rendering, b []byte) {
+	if len(r.tail) > 0 {
+		b = append(r.tail, b...)
+		r.tail = nil
+	}
+	n := len(b) - unfinished(b)
+	r.tail = append(r.tail, b[n:]...)
+	for line := range bytes.Lines(b[:n]) {
 		body, whole := bytes.CutSuffix(line, []byte("\n"))
 		if whole {
 			body = bytes.TrimSuffix(body, []byte("\r"))
 		}
-		v.line = cli.AppendEscaped(v.line[:0], body, true)
-		r.text.Write(v.line)
-		r.text.WriteString(v.colors.Reset)
+		v.payload(r, body)
 		if whole {
 			r.text.WriteByte('\n')
+			r.midLine = false
 		}
-		r.midLine = !whole
 	}
+}
+
+// payload writes a part of a line.
+func (v *textViewer) payload(r *rendering, b []byte) {
+	sign, color := v.mark(r.dir)
+	r.text.WriteString(color)
+	if !r.midLine {
+		r.text.WriteString(sign)
+	}
+	v.line = cli.AppendEscaped(v.line[:0], b, true)
+	r.text.Write(v.line)
+	r.text.WriteString(v.colors.Reset)
+	r.midLine = true
+}
+
+// unfinished returns how many bytes at the end of b are the start of something: of a character, of a line's end, or of
+// what looks like an escape.
+func unfinished(b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
+	if last := b[len(b)-1]; last == '\r' || last == '\\' {
+		return 1
+	}
+	for n := 1; n <= min(utf8.UTFMax-1, len(b)); n++ {
+		if end := b[len(b)-n:]; utf8.RuneStart(end[0]) {
+			if utf8.FullRune(end) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 // dump writes a chunk in hexadecimal, 16 bytes a line, each with its offset in the stream.
@@ -141,55 +180,70 @@ func latin1(b []byte) []byte {
 }
 
 func (v *textViewer) gap(s *tf.TCPStream, g tf.Gap) {
-	r := v.of(s)
-	before := r.text.Len()
-	r.endLine()
 	sign, _ := v.mark(g.Direction)
-	fmt.Fprintf(&r.text, "%s%s[%d bytes missing]%s\n", v.colors.Warn, sign, g.Length, v.colors.Reset)
-	v.waiting += r.text.Len() - before
-	v.show(s, r)
+	v.note(s, v.colors.Warn, fmt.Sprintf("%s[%d bytes missing]", sign, g.Length))
 }
 
 func (v *textViewer) conflict(s *tf.TCPStream, x tf.Conflict) {
-	r := v.of(s)
-	before := r.text.Len()
-	r.endLine()
 	sign, _ := v.mark(x.Direction)
 	v.line = cli.AppendEscaped(v.line[:0], x.New[:min(len(x.New), 64)], false)
-	fmt.Fprintf(&r.text, "%s%s[%d bytes at offset %d came again and differ, in frame %d: %s]%s\n", v.colors.Warn, sign, len(x.New), x.Offset,
-		x.Origin.Packet, v.line, v.colors.Reset)
-	v.waiting += r.text.Len() - before
-	v.show(s, r)
+	v.note(s, v.colors.Warn, fmt.Sprintf("%s[%d bytes at offset %d came again and differ, in frame %d: %s]", sign, len(x.New), x.Offset,
+		x.Origin.Packet, v.line))
 }
 
 func (v *textViewer) end(s *tf.TCPStream) {
-	r := v.of(s)
 	i := s.Info()
-	v.note(s, r, fmt.Sprintf("stream %d: %v after %d packets; client sent %d bytes, server %d", i.ID, i.End, i.Packets,
+	v.note(s, v.colors.Note, fmt.Sprintf("stream %d: %v after %d packets; client sent %d bytes, server %d", i.ID, i.End, i.Packets,
 		i.Halves[0].Bytes, i.Halves[1].Bytes))
-	r.text.WriteByte('\n')
+	r := v.of(s)
 	v.flush(s, r)
+	v.write([]byte("\n"))
+	if v.last == r {
+		v.last = nil
+	}
 }
 
-// show writes text early when it is wanted so, or when too much waits.
-func (v *textViewer) show(s *tf.TCPStream, r *rendering) {
-	if v.asCaptured || v.waiting > v.max {
+// render adds to a stream's text, and shows it early when it is wanted so, or when too much waits.
+func (v *textViewer) render(s *tf.TCPStream, add func(*rendering)) {
+	r := v.of(s)
+	before := r.text.Len()
+	add(r)
+	v.waiting += r.text.Len() - before
+	if r.text.Len() > 0 && (v.asCaptured || v.waiting > v.max) {
 		v.flush(s, r)
 	}
 }
 
+// maxKept is the most bytes of memory that a stream keeps once its text is shown.
+const maxKept = 4 << 10
+
+// flush shows the text of a stream that waits.
 func (v *textViewer) flush(s *tf.TCPStream, r *rendering) {
-	if r.started && v.last != r {
-		v.write(fmt.Appendf(nil, "%s--- stream %d, continued%s\n", v.colors.Note, s.ID(), v.colors.Reset))
+	text := r.text.Bytes()
+	if v.last != r {
+		if v.last != nil && v.last.shownMid {
+			v.write([]byte("\n"))
+		}
+		if r.started {
+			v.write(fmt.Appendf(nil, "%s--- stream %d, continued%s\n", v.colors.Note, s.ID(), v.colors.Reset))
+		}
+		if r.shownMid && len(text) > 0 && text[0] == '\n' { // the line was ended by another stream
+			v.write(text[1:])
+		} else if r.shownMid {
+			sign, color := v.mark(r.shownDir)
+			v.write([]byte(color + sign + v.colors.Reset))
+			v.write(text)
+		} else {
+			v.write(text)
+		}
+	} else {
+		v.write(text)
 	}
-	if v.last != nil && v.last != r && v.last.midLine {
-		v.write([]byte("\n"))
-		v.last.midLine = false
+	v.waiting -= len(text)
+	r.started, r.shownMid, r.shownDir, v.last = true, r.midLine, r.dir, r
+	if r.text.Reset(); r.text.Cap() > maxKept {
+		r.text = bytes.Buffer{}
 	}
-	v.waiting -= min(r.text.Len(), v.waiting)
-	v.write(r.text.Bytes())
-	r.text.Reset()
-	r.started, v.last = true, r
 }
 
 func (v *textViewer) write(b []byte) {
@@ -197,6 +251,8 @@ func (v *textViewer) write(b []byte) {
 		_, v.err = v.w.Write(b)
 	}
 }
+
+func (v *textViewer) failed() error { return v.err }
 
 func (v *textViewer) close() error { return v.err }
 

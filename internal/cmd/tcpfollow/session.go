@@ -1,0 +1,282 @@
+package tcpfollow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	tf "github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/internal/cli"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
+)
+
+// job is what a command does with its input; every part but the first two may be nil.
+type job struct {
+	data, end tf.StreamFunc
+	// started is called before the first frame, when the input is known to be there.
+	started func(*session) error
+	// each is called with every frame, once it has been followed.
+	each func(*packet.Frame, tf.Verdict) error
+	// batch is called after every few frames; live says that more are waited for.
+	batch func(live bool) error
+}
+
+// session is one run over the input.
+type session struct {
+	in       *input
+	job      *job
+	files    []string
+	follower *tf.TCPStreamFollower
+	set      *pcapfile.Set
+	stderr   io.Writer
+	frames   []packet.Frame             // being followed
+	left     bool                       // an interrupt left a read behind
+	strict   error                      // with --strict, the first undecodable frame
+	cut      []error                    // files that could not be read to their end
+	unknown  map[packet.LinkType]uint64 // frames of link types that are not understood
+	unlisted bool                       // gaps were left out of a list
+}
+
+// run follows all of the input, prints the summary, and returns what the command is to end with.
+func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) error {
+	files := append(slices.Clip(in.files), args...)
+	if len(files) == 0 {
+		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
+	}
+	s := &session{in: in, job: j, files: files, stderr: cmd.ErrOrStderr(), unknown: map[packet.LinkType]uint64{}}
+	cfg.OnError = s.undecodable
+	var err error
+	if s.follower, err = tf.New(j.data, j.end, cfg); err != nil {
+		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
+	}
+	if s.set, err = pcapfile.OpenAll(files, &in.file); err != nil {
+		return err
+	}
+	defer func() {
+		if !s.left {
+			_ = s.set.Close() // it was read from only
+		}
+	}()
+	if j.started != nil {
+		if err := j.started(s); err != nil {
+			return err
+		}
+	}
+	err = s.follow(cmd.Context())
+	if closeErr := s.follower.Close(); err == nil {
+		err = closeErr
+	}
+	return s.summary(err)
+}
+
+// follow feeds the follower to the end of the input.
+func (s *session) follow(ctx context.Context) error {
+	progress := cli.NewProgress(s.stderr, s.set.Size(), s.in.quiet)
+	defer progress.Done()
+	var b packet.Batch
+	for ctx.Err() == nil {
+		if err := s.read(ctx, &b); err != nil {
+			switch {
+			case errors.Is(err, io.EOF), s.left:
+				return nil
+			case !isPartial(err):
+				return err
+			}
+			s.cut = append(s.cut, err)
+			s.set.SkipFile()
+			continue
+		}
+		seen := s.follower.Stats().Frames
+		last := s.in.count > 0 && seen+uint64(len(b.Frames)) >= s.in.count
+		if last {
+			b.Frames = b.Frames[:s.in.count-seen]
+		}
+		if err := s.feed(&b); err != nil {
+			return err
+		}
+		progress.Update(s.set.BytesRead(), seen)
+		if last {
+			return nil
+		}
+	}
+	return nil // interrupted: what was read is shown, and the summary follows
+}
+
+// read reads the next frames. An interrupt does not wait for a pipe: the read is left behind.
+func (s *session) read(ctx context.Context, b *packet.Batch) error {
+	if s.set.Size() > 0 {
+		return s.set.ReadBatch(b)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.set.ReadBatch(b) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		s.left = true
+		return ctx.Err()
+	}
+}
+
+func (s *session) feed(b *packet.Batch) error {
+	s.frames = b.Frames
+	if s.job.each == nil && !s.in.strict {
+		s.follower.FeedBatch(b, nil)
+	} else {
+		for i := range b.Frames {
+			v := s.follower.FeedFrame(b.Frames[i])
+			if s.job.each != nil {
+				if err := s.job.each(&b.Frames[i], v); err != nil {
+					return err
+				}
+			}
+			if s.strict != nil {
+				return s.strict
+			}
+		}
+	}
+	if s.job.batch != nil {
+		return s.job.batch(s.set.Size() == 0)
+	}
+	return nil
+}
+
+// undecodable notes a frame that could not be decoded.
+func (s *session) undecodable(err error) {
+	if errors.Is(err, packet.UnknownLink) {
+		var bad *packet.DecodeError
+		if errors.As(err, &bad) {
+			link := s.link(bad.Frame)
+			s.unknown[link]++
+			err = fmt.Errorf("frame %d: %s", bad.Frame, unknownLink(link))
+		}
+	}
+	if s.in.strict && s.strict == nil {
+		s.strict = fmt.Errorf("%s: %w", s.set.Name(), err)
+		return
+	}
+	if s.in.verbose {
+		fmt.Fprintf(s.stderr, "tcpfollow: %s: %s\n", cli.EscapeLine(s.set.Name()), cli.EscapeLine(err.Error()))
+	}
+}
+
+// link returns the link type of a frame that is being followed.
+func (s *session) link(frame uint64) packet.LinkType {
+	for i := range s.frames {
+		if s.frames[i].Number == frame {
+			return s.frames[i].Link
+		}
+	}
+	return 0
+}
+
+func unknownLink(l packet.LinkType) string {
+	return fmt.Sprintf("%v %d", packet.UnknownLink, uint32(l))
+}
+
+// summary says on standard error what was seen and lost, and turns err into the command's.
+func (s *session) summary(err error) error {
+	if !s.in.quiet {
+		s.printSummary()
+	}
+	partial := s.cut
+	if limits := s.limits(); len(limits) > 0 {
+		partial = append(partial, fmt.Errorf("results are partial: limits reached: %s", strings.Join(limits, ", ")))
+	}
+	switch {
+	case len(partial) == 0:
+		return err
+	case err != nil:
+		return &cli.CodedError{Code: cli.ExitError, Err: errors.Join(append(partial, err)...)}
+	}
+	return cli.Partial(errors.Join(partial...))
+}
+
+func (s *session) printSummary() {
+	st, ds, frags := s.follower.Stats(), s.follower.DecoderStats(), s.follower.DefragmenterStats()
+	fmt.Fprintf(s.stderr, "%s, %s, %s of payload", cli.Count(st.Frames, "frame"), cli.Count(st.Streams, "stream"), cli.Count(st.Bytes, "byte"))
+	for _, n := range []struct {
+		count      uint64
+		what, rest string
+	}{
+		{st.GapBytes, "byte", " missing"},
+		{st.Conflicts, "byte", " in conflict"},
+		{st.Verdicts[tf.Undecodable], "frame", " undecodable"},
+		{frags.Pending + frags.Expired + frags.Evicted + frags.Overfull + frags.Overlapped, "IP datagram", " incomplete or dropped"},
+		{st.Verdicts[tf.BadChecksum], "segment", " with a wrong checksum"},
+		{st.Verdicts[tf.OutOfWindow], "segment", " out of window"},
+		{st.BeforeStart, "byte", " before a start"},
+		{st.AfterFIN + st.AfterEnd, "byte", " after an end"},
+		{st.Verdicts[tf.BadReset], "reset", " ignored"},
+		{st.Verdicts[tf.BadSYN], "SYN", " ignored"},
+	} {
+		if n.count > 0 {
+			fmt.Fprintf(s.stderr, ", %s%s", cli.Count(n.count, n.what), n.rest)
+		}
+	}
+	fmt.Fprintln(s.stderr)
+	for _, link := range slices.Sorted(maps.Keys(s.unknown)) {
+		fmt.Fprintf(s.stderr, "  %s undecodable: %s\n", cli.Count(s.unknown[link], "frame"), unknownLink(link))
+	}
+	for i, n := range ds.Status {
+		if status := packet.Status(i); n > 0 && status.Undecodable() && status != packet.UnknownLink {
+			fmt.Fprintf(s.stderr, "  %s undecodable: %v\n", cli.Count(n, "frame"), status)
+		}
+	}
+}
+
+// limits names the flags whose limits cost something, and how often they did.
+func (s *session) limits() []string {
+	st, frags := s.follower.Stats(), s.follower.DefragmenterStats()
+	var payload, gaps uint64
+	if st.Unverified > 0 { // a copy had nothing left to be compared with
+		payload = st.LimitPayload
+	}
+	if s.unlisted {
+		gaps = 1
+	}
+	var names []string
+	for _, l := range []struct {
+		n    uint64
+		name string
+	}{
+		{st.LimitBuffered, "--max-buffered or --max-segments"},
+		{st.LimitTotal, "--max-total-buffered"},
+		{st.LimitHole, "--hole-timeout"},
+		{st.LimitConnections, "--max-connections"},
+		{st.LimitDepth, "--depth"},
+		{payload, "--max-payload or --max-total-payload"},
+		{gaps, "--max-gaps"},
+		{frags.Evicted, "--max-datagrams or --max-fragment-bytes"},
+		{frags.Overfull, "--max-fragments"},
+	} {
+		if l.n > 0 {
+			names = append(names, fmt.Sprintf("%s (%s)", l.name, cli.Count(l.n, "time")))
+		}
+	}
+	return names
+}
+
+// isPartial reports whether an error leaves the rest of a file unread, and no more.
+func isPartial(err error) bool {
+	return errors.Is(err, pcapfile.ErrTruncated) || errors.Is(err, pcapfile.ErrCorrupt) || errors.Is(err, pcapfile.ErrTooLarge)
+}
+
+// gapList returns gaps as [offset, length], and notes when the list is not complete.
+func (s *session) gapList(h *tf.Half) [][2]uint64 {
+	list := make([][2]uint64, 0, len(h.Gaps))
+	var listed uint64
+	for _, g := range h.Gaps {
+		list = append(list, [2]uint64{g.Offset, g.Length})
+		listed += g.Length
+	}
+	s.unlisted = s.unlisted || listed < h.Missing
+	return list
+}
