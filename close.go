@@ -69,6 +69,14 @@ func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason)
 		return
 	}
 	c.end = reason
+	told := false
+	defer func() {
+		if told {
+			f.over(ref, c)
+		} else {
+			c.end = EndNone // a callback panicked: the end is still to come
+		}
+	}()
 	why := reassemble.GapEnd
 	switch reason {
 	case EndFIN:
@@ -83,10 +91,15 @@ func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason)
 		f.drop(c, uint8(i))
 	}
 	f.announce(ref, c)
+	told = true
 	f.stats.Ends[reason]++
 	if f.end != nil {
 		f.end(f.stream(ref))
 	}
+}
+
+// over lets go of a stream that has ended, and keeps its record for late packets.
+func (f *TCPStreamFollower) over(ref flowtable.Ref, c *conn) {
 	c.set(connEnded)
 	c.last = f.clock
 	f.detach(ref)
@@ -101,8 +114,10 @@ func (f *TCPStreamFollower) linger(ref flowtable.Ref, c *conn) {
 		return
 	}
 	oldest := &f.lingering[f.nextLinger]
-	if old := f.table.At(oldest.ref); old.id == oldest.id && old.has(connEnded) {
-		f.forget(oldest.ref)
+	if f.table.Live(oldest.ref) {
+		if old := f.table.At(oldest.ref); old.id == oldest.id && old.has(connEnded) {
+			f.forget(oldest.ref)
+		}
 	}
 	*oldest = lingerer{ref, c.id}
 	f.nextLinger = (f.nextLinger + 1) % len(f.lingering)
@@ -129,14 +144,13 @@ func (f *TCPStreamFollower) drain(ref flowtable.Ref, c *conn, from uint8, why re
 	}
 }
 
-// deepGap reports all that lies beyond Limits.Depth as one gap.
+// deepGap reports all that was passed over beyond Limits.Depth as one gap.
 func (f *TCPStreamFollower) deepGap(ref flowtable.Ref, c *conn, from uint8) {
 	s := &c.side[from]
 	p := &f.stream(ref).needs().payload[c.direction(from)]
-	if depth := f.cfg.Limits.Depth; s.Next > depth {
-		p.missing -= s.Next - depth - p.unwanted // gaps there are part of it
+	if n := p.unwanted; n > 0 {
 		p.unwanted = 0
-		f.gap(ref, c, from, depth, s.Next-depth, reassemble.GapDepth)
+		f.gap(ref, c, from, s.Next-n, n, reassemble.GapDepth)
 	}
 }
 
@@ -271,11 +285,28 @@ func (f *TCPStreamFollower) settleStopsIn(ref flowtable.Ref, c *conn) {
 	}
 }
 
-// settleStops is settleStopsIn for calls that may come from outside any callback.
-func (f *TCPStreamFollower) settleStops(ref flowtable.Ref, c *conn) {
-	if !f.busy {
-		f.busy = true
-		defer f.leave()
-		f.settleStopsIn(ref, c)
+// settleStops is settleStopsIn for calls that may come from outside any callback, or from a callback of another stream.
+func (f *TCPStreamFollower) settleStops(st *TCPStream, c *conn) {
+	if f.busy {
+		f.stops = append(f.stops, st)
+		return
 	}
+	f.busy = true
+	defer f.leave()
+	f.settleStopsIn(st.ref, c)
+}
+
+// settleOthers carries out what was asked of streams by callbacks of others while a packet was followed; v is its verdict.
+func (f *TCPStreamFollower) settleOthers(v Verdict) Verdict {
+	for len(f.stops) > 0 {
+		st := f.stops[0]
+		f.stops = f.stops[1:]
+		if c := st.conn(); c != nil {
+			f.settleStopsIn(st.ref, c)
+		}
+		if len(f.stops) == 0 {
+			f.stops = nil
+		}
+	}
+	return v
 }

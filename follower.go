@@ -62,7 +62,8 @@ type TCPStreamFollower struct {
 	at      flowtable.Ref // the connection that the engine is called for
 	chunk   Chunk         // valid while chunkOf's data callback runs
 	chunkOf *TCPStream
-	touched uint64 // keeps the reads of decode from being optimised away
+	stops   []*TCPStream // were asked to stop, and may have more to do for it
+	touched uint64       // keeps the reads of decode from being optimised away
 	pkts    [batchSize]packet.Packet
 	keys    [batchSize]keyed
 	whole   packet.Packet // what fragments became
@@ -104,9 +105,13 @@ func (f *TCPStreamFollower) Feed(pdu gopacket.Packet) Verdict {
 	if pdu == nil {
 		return NotTCP
 	}
+	if f.busy || f.closed {
+		return Reentrant
+	}
 	fr, ok := f.frameOf(pdu)
 	if !ok {
 		f.stats.Frames++
+		f.frame, f.current, f.lastOK = f.stats.Frames, nil, false
 		return f.count(NotTCP)
 	}
 	return f.FeedFrame(fr)
@@ -127,12 +132,9 @@ func (f *TCPStreamFollower) FeedFrame(fr packet.Frame) Verdict {
 	}
 	f.busy = true
 	defer f.leave()
-	if fr.Number == 0 {
-		fr.Number = f.stats.Frames + 1
-	}
 	p := &f.pkts[0]
 	f.decoder.Decode(&fr, p)
-	return f.packet(&fr, p, nil)
+	return f.settleOthers(f.packet(&fr, p, nil))
 }
 
 // FeedBatch follows the frames of a batch, faster than one by one and with the same result. When verdicts is not nil
@@ -154,7 +156,7 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 			if !f.pkts[i].IsTCP() {
 				k = nil
 			}
-			v := f.packet(&frames[i], &f.pkts[i], k)
+			v := f.settleOthers(f.packet(&frames[i], &f.pkts[i], k))
 			if verdicts != nil {
 				verdicts[start+i] = v
 			}
@@ -203,7 +205,7 @@ func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verd
 	f.frame, f.current, f.lastOK = seg.Number, nil, false
 	f.advance(seg.Time)
 	k := f.keyOf(&key)
-	return f.count(f.segment(&k, &seg))
+	return f.settleOthers(f.count(f.segment(&k, &seg)))
 }
 
 // Follow feeds all of src and closes the follower. It returns the first error of src but io.EOF, or that of ctx;
@@ -229,9 +231,6 @@ func (f *TCPStreamFollower) Follow(ctx context.Context, src packet.Source) error
 func (f *TCPStreamFollower) Close() error {
 	if f.busy {
 		return ErrReentrant
-	}
-	if f.closed {
-		return nil
 	}
 	f.busy = true
 	defer f.leave()
@@ -273,6 +272,9 @@ func (f *TCPStreamFollower) count(v Verdict) Verdict {
 // packet follows one decoded packet, of frame fr. k is its key, if it is TCP and the key was made already.
 func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed) Verdict {
 	f.stats.Frames++
+	if p.Number == 0 {
+		p.Number, p.TCP.Number = f.stats.Frames, f.stats.Frames
+	}
 	f.frame, f.lastOK = p.Number, false
 	f.advance(p.Time)
 	for p.Status == packet.Fragment { // more than once: a datagram may hold a fragment of a tunnelled one
@@ -282,6 +284,7 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 		}
 		fr, p = datagram, &f.whole
 		f.decoder.DecodeDatagram(fr, p)
+		p.Number, p.TCP.Number = f.frame, f.frame
 	}
 	f.current = p
 	switch {

@@ -164,6 +164,8 @@ func (f *TCPStreamFollower) release(ref flowtable.Ref, c *conn) {
 	more.held = nil
 	for i := range held {
 		f.buffered -= len(held[i].seg.Payload)
+	}
+	for i := range held {
 		if !c.has(connEnded) {
 			f.follow(ref, c, held[i].side, &held[i].seg)
 		}

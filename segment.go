@@ -173,7 +173,9 @@ func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *p
 		}
 	}
 	if missing > 0 && !c.has(connEnded) {
-		if f.cutOff(ref, c, from, at+uint64(len(data)), missing) {
+		if s.has(stopped) {
+			f.passOver(ref, c, from, at+uint64(len(data)), missing)
+		} else if f.cutOff(ref, c, from, at+uint64(len(data)), missing) {
 			verdict = Data
 		}
 	}
@@ -241,14 +243,21 @@ func (f *TCPStreamFollower) hand(ref flowtable.Ref, c *conn, from uint8, at uint
 // engine calls the engine for one side, and keeps account of what it holds.
 func (f *TCPStreamFollower) engine(ref flowtable.Ref, c *conn, from uint8, call func(reassemble.Sink)) {
 	s := &c.side[from]
-	before := s.Buffered
 	f.at = ref
-	call((*sink)(f))
-	f.buffered += int(s.Buffered) - int(before)
-	if s.Buffered == 0 {
-		s.flags &^= stalled
-	}
+	f.enter(s, call)
 	f.settleStopsIn(ref, c)
+}
+
+// enter keeps account also when a callback panics.
+func (f *TCPStreamFollower) enter(s *side, call func(reassemble.Sink)) {
+	before := s.Buffered
+	defer func() {
+		f.buffered += int(s.Buffered) - int(before)
+		if s.Buffered == 0 {
+			s.flags &^= stalled
+		}
+	}()
+	call((*sink)(f))
 }
 
 // passOver advances a direction that nobody wants.

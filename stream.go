@@ -350,7 +350,7 @@ func (s *TCPStream) User() any {
 func (s *TCPStream) Stop(d packet.Direction) {
 	if c := s.conn(); c != nil {
 		c.side[uint8(d)^c.client].set(stopped)
-		s.f.settleStops(s.ref, c)
+		s.f.settleStops(s, c)
 	}
 }
 
@@ -360,6 +360,6 @@ func (s *TCPStream) StopAll() {
 		c.side[0].set(stopped)
 		c.side[1].set(stopped)
 		c.set(connStopping)
-		s.f.settleStops(s.ref, c)
+		s.f.settleStops(s, c)
 	}
 }

@@ -89,6 +89,13 @@ func (t *Table[K, R]) Insert(hash uint64, key *K) Ref {
 	return ref
 }
 
+// Live reports whether ref names a record: it may be one that was removed, or another one since.
+func (t *Table[K, R]) Live(ref Ref) bool {
+	i := uint32(ref) - 1
+	c := int(i >> chunkBits)
+	return ref != 0 && c < len(t.chunks) && t.chunks[c] != nil && t.chunks[c].entries[i&(chunkLen-1)].free == inUse
+}
+
 // At returns the record that ref names. It is valid until the record is removed.
 func (t *Table[K, R]) At(ref Ref) *R { return &t.entry(ref).record }
 
