@@ -65,16 +65,14 @@ func (f *TCPStreamFollower) resets(c *conn, from uint8, seg *packet.TCP) EndReas
 // finish ends a stream: what is held is delivered, holes become gaps, and the user hears of the end. The record stays.
 func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason) {
 	f.release(ref, c)
-	if c.end != EndNone {
+	if c.has(connEnding) || c.has(connEnded) {
 		return
 	}
-	c.end = reason
-	told := false
+	c.set(connEnding)
 	defer func() {
-		if told {
+		c.flags &^= connEnding
+		if c.end != EndNone { // else a callback panicked, and the end is still to come
 			f.over(ref, c)
-		} else {
-			c.end = EndNone // a callback panicked: the end is still to come
 		}
 	}()
 	why := reassemble.GapEnd
@@ -91,7 +89,7 @@ func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason)
 		f.drop(c, uint8(i))
 	}
 	f.announce(ref, c)
-	told = true
+	c.end = reason
 	f.stats.Ends[reason]++
 	if f.end != nil {
 		f.end(f.stream(ref))
@@ -272,7 +270,7 @@ func (f *TCPStreamFollower) expire(now int64) {
 
 // settleStopsIn carries out what Stop and StopAll asked for, once no callback and no engine is at work.
 func (f *TCPStreamFollower) settleStopsIn(ref flowtable.Ref, c *conn) {
-	if c.end != EndNone {
+	if c.has(connEnding) || c.has(connEnded) {
 		return
 	}
 	for i := range c.side {

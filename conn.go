@@ -66,6 +66,7 @@ const (
 	connEnded                             // the stream has ended; the record lingers
 	connStopping                          // StopAll was called
 	connSilent                            // only acknowledgements were seen: no stream yet
+	connEnding                            // the stream is being ended
 	connDoubt                             // a SYN may have opened a new connection, see candidate
 )
 

@@ -339,7 +339,13 @@ func inCallback(t *testing.T, name string, f func(r *recorder, s *tcpfollow.TCPS
 	frames := c.Close(server).Frames()
 	cut := frames[0]
 	cut.Data = cut.Data[:20]
-	return r, append(frames, cut)
+	frames = append(frames, cut)
+	for i := range 5 { // time for timers
+		later := udp()
+		later.Time += int64(i+1) * int64(time.Second)
+		frames = append(frames, later)
+	}
+	return r, frames
 }
 
 func TestReentrantCallsAreRefused(t *testing.T) {
@@ -393,11 +399,6 @@ func TestPanickingCallback(t *testing.T) {
 			}
 			for _, fr := range frames {
 				try(func() { r.feed(fr) })
-			}
-			for i := range 5 { // timers
-				later := udp()
-				later.Time += int64(i+1) * int64(time.Second)
-				try(func() { r.feed(later) })
 			}
 			// The follower goes on: another connection is followed as if nothing had been.
 			other := &pktgen.Conversation{ClientAddr: addr(7), Start: pktgen.Start + int64(10*time.Second)}

@@ -338,8 +338,11 @@ func (f *TCPStreamFollower) reopens(c *conn, from uint8, seg *packet.TCP) bool {
 	if !f.opens(seg) {
 		return false
 	}
-	s := &c.side[from]
+	s, peer := &c.side[from], &c.side[from^1]
 	if seg.Flags.Has(packet.SYN) {
+		if c.end == EndStopped && !s.has(known) && seg.Flags.Has(packet.ACK) && peer.has(known) && seg.Ack-peer.base <= uint32(peer.Next) {
+			return false // the answer to the SYN of the stream that was stopped
+		}
 		return !s.has(known) || s.base != seg.Seq+1
 	}
 	if !s.has(known) || c.end == EndStopped {
