@@ -21,7 +21,7 @@ func (f *TCPStreamFollower) reset(ref flowtable.Ref, c *conn, from uint8, seg *p
 	if c.has(connEnded) {
 		return f.late(c, from, seg)
 	}
-	reason := f.resets(c, from, seg)
+	reason := f.resets(ref, c, from, seg)
 	if reason == EndNone {
 		return BadReset
 	}
@@ -34,8 +34,8 @@ func (f *TCPStreamFollower) reset(ref flowtable.Ref, c *conn, from uint8, seg *p
 }
 
 // resets returns the reason for which a RST ends the connection, or EndNone when it does not (RFC 5961 §3.2).
-func (f *TCPStreamFollower) resets(c *conn, from uint8, seg *packet.TCP) EndReason {
-	s, peer := &c.side[from], &c.side[from^1]
+func (f *TCPStreamFollower) resets(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) EndReason {
+	s := &c.side[from]
 	if f.cfg.AnyReset {
 		return EndReset
 	}
@@ -43,7 +43,7 @@ func (f *TCPStreamFollower) resets(c *conn, from uint8, seg *packet.TCP) EndReas
 		switch {
 		case s.has(ackKnown) && seg.Seq == s.acked:
 			return EndReset
-		case !c.has(connEstablished) && seg.Flags.Has(packet.ACK) && f.ackFits(peer, seg.Ack):
+		case !c.has(connEstablished) && seg.Flags.Has(packet.ACK) && f.ackFits(ref, c, from^1, seg.Ack):
 			return EndRefused // RFC 9293 §3.10.7.3
 		case c.start == StartMid && !s.has(ackKnown):
 			return EndReset
@@ -54,7 +54,7 @@ func (f *TCPStreamFollower) resets(c *conn, from uint8, seg *packet.TCP) EndReas
 	switch {
 	case off < int64(s.Next):
 		return EndNone
-	case off == int64(s.Next), seg.Seq == s.edge, off == int64(s.ackedTo()):
+	case off == int64(s.Next), seg.Seq == f.edgeOf(ref, c, from), off == int64(s.ackedTo()):
 		return EndReset
 	case s.has(finSeen) && seg.Seq == s.fin+1:
 		return EndReset
@@ -137,6 +137,12 @@ func (f *TCPStreamFollower) drain(ref flowtable.Ref, c *conn, from uint8, why re
 		f.skipAll(ref, c, from, min(acked, s.finAt()), reassemble.GapLost)
 	}
 	f.skipAll(ref, c, from, reassemble.ToHeld, why)
+	if more := f.extraOf(ref); more != nil {
+		for len(more.cuts) > 0 && more.cuts[0].side == from { // behind a hole, with nothing captured
+			f.skipAll(ref, c, from, more.cuts[0].end, why)
+			more.cuts = slices.DeleteFunc(more.cuts, func(x cut) bool { return x.side == from && x.end <= s.Next })
+		}
+	}
 	if s.has(finSeen) {
 		f.skipAll(ref, c, from, s.finAt(), why)
 	}
@@ -201,7 +207,7 @@ func (f *TCPStreamFollower) evict() {
 
 // endAll ends every stream, in the order in which they were opened.
 func (f *TCPStreamFollower) endAll() {
-	var open []flowtable.Ref
+	open := make([]flowtable.Ref, 0, f.table.Len())
 	for ref := range f.table.All {
 		if c := f.table.At(ref); !c.has(connEnded) && !c.has(connSilent) {
 			open = append(open, ref)

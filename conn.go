@@ -32,7 +32,6 @@ type conn struct {
 type side struct {
 	reassemble.Half
 	base  uint32 // sequence number of offset 0; valid when known
-	edge  uint32 // sequence number after the last byte seen
 	acked uint32 // highest sequence number that the peer acknowledged; valid when ackKnown
 	fin   uint32 // sequence number of the FIN; valid when finSeen
 	flags sideFlags
@@ -88,7 +87,7 @@ func (c *conn) sideOf(h *reassemble.Half) uint8 {
 
 // begin sets the sequence number of offset 0.
 func (s *side) begin(base uint32) {
-	s.base, s.edge = base, base
+	s.base = base
 	s.set(known)
 	if !s.has(ackKnown) {
 		s.acked = base
@@ -151,12 +150,25 @@ func (f *TCPStreamFollower) stallOf(ref flowtable.Ref, side uint8) *stall {
 	return &f.stream(ref).needs().stalls[side]
 }
 
+// edgeOf returns the sequence number after the last byte seen of a side.
+func (f *TCPStreamFollower) edgeOf(ref flowtable.Ref, c *conn, side uint8) uint32 {
+	s := &c.side[side]
+	edge := s.seqAt(s.Next)
+	if s.has(finSeen) {
+		edge = later(edge, s.fin)
+	}
+	if s.has(stalled) {
+		edge = later(edge, f.stallOf(ref, side).edge)
+	}
+	return edge
+}
+
 // stall makes a side stalled.
 func (f *TCPStreamFollower) stall(ref flowtable.Ref, c *conn, side uint8) *stall {
 	st := f.stallOf(ref, side)
 	if s := &c.side[side]; !s.has(stalled) {
 		s.set(stalled)
-		*st = stall{since: f.clock}
+		*st = stall{since: f.clock, edge: s.seqAt(s.Next)}
 	}
 	return st
 }

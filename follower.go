@@ -185,7 +185,13 @@ func (f *TCPStreamFollower) decode(frames []packet.Frame) {
 	}
 	for _, ref := range refs[:len(frames)] {
 		if ref != 0 {
-			f.touched += uint64(f.table.Key(ref).Proto()) + f.table.At(ref).id
+			c := f.table.At(ref)
+			f.touched += uint64(f.table.Key(ref).Proto()) + c.side[1].Next + c.id
+		}
+	}
+	for _, ref := range refs[:len(frames)] {
+		if st := f.streams.at(ref); st != nil {
+			f.touched += uint64(st.ref)
 		}
 	}
 }

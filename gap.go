@@ -52,7 +52,7 @@ func (f *TCPStreamFollower) giveUp(ref flowtable.Ref, c *conn) {
 		if st.lost && (st.behind >= f.cfg.Limits.Reorder || f.clock-st.lostAt >= int64(f.cfg.Timeouts.Reorder)) {
 			// Only this hole: the evidence on later ones may be newer.
 			st.lost = false
-			edge := uint64(max(s.unwrap(s.edge), int64(s.Next)))
+			edge := uint64(max(s.unwrap(f.edgeOf(ref, c, from)), int64(s.Next)))
 			f.skip(ref, c, from, min(s.ackedTo(), edge), reassemble.GapLost)
 			f.notePassed(ref, c, from)
 		}
@@ -142,9 +142,6 @@ func (f *TCPStreamFollower) skipAll(ref flowtable.Ref, c *conn, from uint8, to u
 func (f *TCPStreamFollower) engineSkip(ref flowtable.Ref, c *conn, from uint8, to uint64, why reassemble.GapReason) {
 	s := &c.side[from]
 	f.engine(ref, c, from, func(out reassemble.Sink) { f.cfg.Engine.Skip(&s.Half, to, why, out) })
-	if s.has(known) {
-		s.edge = later(s.edge, s.seqAt(s.Next))
-	}
 }
 
 // gap reports a hole to the user. The side's Next is already past it.

@@ -240,7 +240,7 @@ func (f *TCPStreamFollower) opening(ref flowtable.Ref, c *conn, from uint8, seg 
 		s.set(synSeen)
 		s.scale = windowScale(seg.Options)
 		return Control, true
-	case !s.has(known) && (!ack || !peer.has(known) || f.ackFits(peer, seg.Ack)):
+	case !s.has(known) && (!ack || !peer.has(known) || f.ackFits(ref, c, from^1, seg.Ack)):
 		if c.has(connHolding) && !f.consistent(ref, from, isn) {
 			f.release(ref, c)
 			return f.doubt(ref, c, from, seg), false
@@ -274,9 +274,10 @@ func (f *TCPStreamFollower) settled(c *conn, from uint8) bool {
 	return c.side[from].has(ackKnown) || c.side[from^1].has(known) && c.has(connEstablished)
 }
 
-// ackFits reports whether ack acknowledges a SYN of s, and perhaps data sent with it (RFC 7413).
-func (f *TCPStreamFollower) ackFits(s *side, ack uint32) bool {
-	return ack-s.base <= s.edge-s.base
+// ackFits reports whether ack acknowledges the SYN of a side, and perhaps data sent with it (RFC 7413).
+func (f *TCPStreamFollower) ackFits(ref flowtable.Ref, c *conn, side uint8, ack uint32) bool {
+	base := c.side[side].base
+	return ack-base <= f.edgeOf(ref, c, side)-base
 }
 
 // consistent reports whether what is held of a side can follow a SYN.

@@ -104,7 +104,6 @@ func (f *TCPStreamFollower) inOrder(ref flowtable.Ref, c *conn, from uint8, seg 
 	}
 	off := s.Next
 	s.Next += uint64(n)
-	s.edge = later(s.edge, s.seqAt(s.Next))
 	f.deliver(ref, c, from, off, seg.Payload, reassemble.Origin{Time: seg.Time, Packet: seg.Number, Seq: seg.Seq, Ack: seg.Ack})
 	f.settleStopsIn(ref, c)
 	return Data, true
@@ -159,7 +158,7 @@ func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *p
 			return AfterFIN
 		}
 	}
-	s.edge = later(s.edge, s.seqAt(at+uint64(len(data))+missing))
+	edge := s.seqAt(at + uint64(len(data)) + missing)
 	if s.has(stopped) {
 		v := f.passOver(ref, c, from, at, uint64(len(data))+missing)
 		f.finSeen(ref, c, from, uint64(max(end, 0)), fin)
@@ -180,6 +179,10 @@ func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *p
 		}
 	}
 	if !c.has(connEnded) {
+		if s.has(stalled) {
+			st := f.stallOf(ref, from)
+			st.edge = later(st.edge, edge)
+		}
 		f.finSeen(ref, c, from, uint64(max(end, 0)), fin)
 	}
 	return verdict
@@ -201,7 +204,7 @@ func (f *TCPStreamFollower) behindFIN(fin, at uint64, data []byte, missing uint6
 // finSeen notes a FIN at offset end.
 func (f *TCPStreamFollower) finSeen(ref flowtable.Ref, c *conn, from uint8, end uint64, fin bool) {
 	s := &c.side[from]
-	if fin && !s.has(finSeen) && end >= s.Next && int32(s.edge-s.seqAt(end)) <= 0 {
+	if fin && !s.has(finSeen) && end >= s.Next && int32(f.edgeOf(ref, c, from)-s.seqAt(end)) <= 0 {
 		s.set(finSeen)
 		s.fin = s.seqAt(end)
 		f.schedule(ref, c)

@@ -52,11 +52,12 @@ type heldSegment struct {
 
 // stall is the state of a side that waits for bytes.
 type stall struct {
-	since   int64 // since when Next stands still while bytes are held
-	waiting int   // segments that had to wait since then
-	lost    bool  // the peer is known to do without the hole at Next,
-	lostAt  int64 // since this time,
-	behind  int   // and so many segments that had to wait
+	since   int64  // since when Next stands still while bytes are held
+	waiting int    // segments that had to wait since then
+	lost    bool   // the peer is known to do without the hole at Next,
+	lostAt  int64  // since this time,
+	behind  int    // and so many segments that had to wait
+	edge    uint32 // sequence number after the last byte seen
 }
 
 // cut is the part of a held segment that the snapshot length cut off.
