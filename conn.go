@@ -205,7 +205,7 @@ func (f *TCPStreamFollower) idleAt(c *conn) int64 {
 	wait := t.Idle
 	switch {
 	case !c.has(connEstablished), c.has(connSilent):
-		wait = t.Handshake
+		wait = min(t.Handshake, t.Idle)
 	case c.side[0].has(finSeen) || c.side[1].has(finSeen):
 		wait = t.HalfClosed
 	}

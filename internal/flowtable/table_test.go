@@ -263,3 +263,20 @@ func FuzzTable(f *testing.F) {
 		m.checkAll(t)
 	})
 }
+
+func TestLive(t *testing.T) {
+	m := newModel(spread)
+	require.False(t, m.table.Live(0))
+	require.False(t, m.table.Live(1))
+	var refs []flowtable.Ref
+	for key := range uint64(10_000) {
+		m.insert(t, key)
+		refs = append(refs, m.refs[key])
+	}
+	for _, key := range rand.New(rand.NewPCG(8, 8)).Perm(10_000) {
+		require.True(t, m.table.Live(refs[key]))
+		m.remove(uint64(key))
+		require.False(t, m.table.Live(refs[key]), "removed, perhaps with its slab")
+	}
+	require.False(t, m.table.Live(1<<31))
+}
