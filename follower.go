@@ -39,6 +39,7 @@ type TCPStreamFollower struct {
 	end     StreamFunc
 	decoder *packet.Decoder
 	defrag  *packet.Defragmenter
+	native  *reassemble.Native // the engine, if policies differ by receiver
 	table   *flowtable.Table[packet.FlowKey, conn]
 	streams handles
 	seed    uint64
@@ -92,8 +93,12 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 	if err != nil {
 		return nil, err
 	}
+	var native *reassemble.Native
+	if full.OverlapFor != nil {
+		native, _ = full.Engine.(*reassemble.Native)
+	}
 	return &TCPStreamFollower{
-		cfg: full, data: data, end: end, decoder: decoder, defrag: defrag,
+		cfg: full, native: native, data: data, end: end, decoder: decoder, defrag: defrag,
 		table: flowtable.New[packet.FlowKey, conn](), clock: math.MinInt64, nextTick: math.MinInt64,
 		seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil

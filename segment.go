@@ -223,6 +223,9 @@ func (f *TCPStreamFollower) hand(ref flowtable.Ref, c *conn, from uint8, at uint
 	}
 	before := s.Next
 	var r reassemble.Result
+	if f.native != nil {
+		f.native.SetOverlap(f.cfg.OverlapFor(f.addrOf(ref, int(from^1)).Addr()))
+	}
 	f.engine(ref, c, from, func(out reassemble.Sink) {
 		r = f.cfg.Engine.Segment(&s.Half, reassemble.Segment{Off: at, Data: data, Origin: origin}, out)
 	})
