@@ -210,6 +210,10 @@ func (d *Defragmenter) insert(g *datagram, a *arrival) bool {
 	if covered := g.covered(a); covered > 0 {
 		if covered == a.end-a.start && g.same(a) {
 			d.stats.Duplicates++
+			if a.last && g.end == none { // the same bytes, but now they are the last
+				g.end = a.end
+				return true
+			}
 			return false
 		}
 		d.stats.Overlaps++

@@ -123,10 +123,11 @@ func (m model) add(id byte, offset int, more bool, b []byte, policy packet.Overl
 	if !more && (d.end >= 0 && d.end != end || end < reach) || more && d.end >= 0 && end > d.end {
 		return nil
 	}
-	if overlap == len(b) && !differs {
+	duplicate := overlap == len(b) && !differs
+	if duplicate && (more || d.end >= 0) {
 		return nil
 	}
-	if overlap > 0 && policy == packet.OverlapDrop {
+	if overlap > 0 && !duplicate && policy == packet.OverlapDrop {
 		d.dead = true
 		return nil
 	}
@@ -135,7 +136,7 @@ func (m model) add(id byte, offset int, more bool, b []byte, policy packet.Overl
 			d.bytes[offset+i] = c
 		}
 	}
-	if !more && (overlap < len(b) || policy == packet.OverlapLast) {
+	if !more && (duplicate || overlap < len(b) || policy == packet.OverlapLast) {
 		d.end = end
 	}
 	if d.end < 0 || len(d.bytes) < d.end {
