@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -51,7 +50,7 @@ func TestNewPalette(t *testing.T) {
 	for _, mode := range []string{"", "yes", "ALWAYS"} {
 		_, err := cli.NewPalette(mode, io.Discard)
 		var coded *cli.CodedError
-		require.True(t, errors.As(err, &coded), "%q", mode)
+		require.ErrorAs(t, err, &coded, "%q", mode)
 		require.Equal(t, cli.ExitUsage, coded.Code)
 	}
 }

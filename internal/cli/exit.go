@@ -114,7 +114,7 @@ func messages(err error) []string {
 	if coded, ok := err.(*CodedError); ok { //nolint:errorlint // what it wraps is looked at next
 		return messages(coded.Err)
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // its own kind is asked for
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
 		return []string{err.Error()}
 	}

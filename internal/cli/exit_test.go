@@ -52,8 +52,10 @@ func TestRunError(t *testing.T) {
 		{"wrapped closed pipe", wrapped(syscall.EPIPE), cli.ExitOK, ""},
 		{"end of file", io.EOF, cli.ExitError, "prog: EOF\n"},
 		{"two", errors.Join(errors.New("one"), errors.New("two")), cli.ExitError, "prog: one\nprog: two\n"},
-		{"two partial ones", cli.Partial(errors.Join(errors.New("one"), errors.Join(errors.New("two"), errors.New("three")))),
-			cli.ExitPartial, "prog: one\nprog: two\nprog: three\n"},
+		{
+			"two partial ones", cli.Partial(errors.Join(errors.New("one"), errors.Join(errors.New("two"), errors.New("three")))),
+			cli.ExitPartial, "prog: one\nprog: two\nprog: three\n",
+		},
 		{"two in one sentence", fmt.Errorf("%w and %w", errors.New("one"), errors.New("two")), cli.ExitError, "prog: one and two\n"},
 		{"hostile text", errors.New("open a\nb\x1b[2J: gone"), cli.ExitError, "prog: open a\\x0ab\\x1b[2J: gone\n"},
 		{"said unknown command itself", errors.New("unknown command in file"), cli.ExitError, "prog: unknown command in file\n"},
@@ -81,8 +83,10 @@ func TestRunUsage(t *testing.T) {
 		{"unknown flag of the program", "unknown flag: --three", []string{"--three"}},
 		{"value missing", "flag needs an argument: --need", []string{"do", "--need"}},
 		{"too many arguments", "accepts at most 1 arg(s), received 2", []string{"do", "a", "b"}},
-		{"flags that exclude each other", "if any flags in the group [one two] are set none of the others can be; [one two] were all set",
-			[]string{"do", "--one", "--two"}},
+		{
+			"flags that exclude each other", "if any flags in the group [one two] are set none of the others can be; [one two] were all set",
+			[]string{"do", "--one", "--two"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := run(nil, tt.args...)

@@ -28,18 +28,18 @@ func TestListFields(t *testing.T) {
 	ends := []any{"fin", "reset", "refused", "timeout", "superseded", "evicted", "eof"}
 	for _, path := range captures(t) {
 		for i, o := range jsonLines[map[string]any](t, run("ls", "-o", "json", "--digests", path).stdout) {
-			require.Equal(t, float64(i), o["stream"], "%s: in the order of opening", path)
+			require.Equal(t, i, int(o["stream"].(float64)), "%s: in the order of opening", path)
 			for _, k := range []string{"client", "server"} {
 				require.NoError(t, new(netip.AddrPort).UnmarshalText([]byte(o[k].(string))))
 				require.GreaterOrEqual(t, o[k+"_bytes"].(float64), 0.0)
 				require.GreaterOrEqual(t, o[k+"_conflicts"].(float64), 0.0)
 				require.Regexp(t, "^[0-9a-f]{64}$", o[k+"_sha256"])
-				missing := 0.0
+				missing := 0
 				for _, g := range o[k+"_gaps"].([]any) {
 					require.Len(t, g, 2)
-					missing += g.([]any)[1].(float64)
+					missing += int(g.([]any)[1].(float64))
 				}
-				require.Equal(t, missing, o[k+"_missing"])
+				require.Equal(t, missing, int(o[k+"_missing"].(float64)))
 			}
 			for _, k := range []string{"first", "last"} {
 				_, err := time.Parse(time.RFC3339Nano, o[k].(string))

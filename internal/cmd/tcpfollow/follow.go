@@ -87,7 +87,7 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 	if err != nil {
 		return err
 	}
-	var stdout io.Writer = cmd.OutOrStdout()
+	stdout := cmd.OutOrStdout()
 	if fl.write == "-" {
 		stdout = io.Discard // the packets go there
 	}
