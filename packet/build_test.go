@@ -3,6 +3,7 @@ package packet_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/tcpfollow/tcpfollow/packet"
 )
@@ -13,8 +14,8 @@ type header func(rest []byte) []byte
 // stack builds a frame from its headers, outermost first; the last one is usually data.
 func stack(headers ...header) []byte {
 	var b []byte
-	for i := len(headers) - 1; i >= 0; i-- {
-		b = headers[i](b)
+	for _, header := range slices.Backward(headers) {
+		b = header(b)
 	}
 	return b
 }
@@ -140,7 +141,7 @@ func tcpChecksum(src, dst netip.Addr, proto byte, segment []byte) []byte {
 // refSum is the checksum of RFC 1071 as the text has it: 16 bits at a time.
 func refSum(b []byte) uint16 {
 	var sum uint32
-	for i := 0; i < len(b); i++ {
+	for i := range b {
 		if i%2 == 0 {
 			sum += uint32(b[i]) << 8
 		} else {

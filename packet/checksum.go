@@ -3,6 +3,7 @@ package packet
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strconv"
 )
 
@@ -129,8 +130,8 @@ func onesSum(b []byte) uint64 {
 		b = b[8:]
 	}
 	var tail uint64
-	for i := len(b) - 1; i >= 0; i-- {
-		tail = tail<<8 | uint64(b[i])
+	for _, v := range slices.Backward(b) {
+		tail = tail<<8 | uint64(v)
 	}
 	sum, carry = bits.Add64(sum, tail, carry) // tail has 7 bytes at most: where this overflows, sum is small
 	return uint64(bits.ReverseBytes16(fold(sum + carry)))

@@ -128,6 +128,7 @@ func (d *Decoder) extendKey(p *Packet) {
 	switch t := p.tunnel(); t.Kind {
 	case LayerVXLAN, LayerGeneve, LayerERSPAN, LayerGRE:
 		p.Key.tunnel = t.ID
+	default:
 	}
 }
 

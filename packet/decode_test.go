@@ -70,7 +70,7 @@ func TestDecodeTCP(t *testing.T) {
 				Flags: packet.ACK | packet.PSH, Window: 512, Urgent: 7,
 			}, p.TCP)
 			require.Equal(t, "payload", string(p.Payload))
-			require.EqualValues(t, 1e18, p.Time)
+			require.Equal(t, int64(1e18), p.Time)
 			require.EqualValues(t, 7, p.Number)
 			require.Zero(t, p.Missing)
 			require.Equal(t, packet.ChecksumGood, p.Checksum)

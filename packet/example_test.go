@@ -51,10 +51,12 @@ func ExampleDefragmenter() {
 	var p packet.Packet
 	for _, f := range split(false, 1, packet.ProtoTCP, segment(false, 2000), 1000) {
 		d.Decode(f, &p)
-		for ok := true; p.Status == packet.Fragment; { // a datagram may hold a fragment in turn
-			if f, ok = g.Add(f, &p); !ok {
+		for p.Status == packet.Fragment { // a datagram may hold a fragment in turn
+			whole, ok := g.Add(f, &p)
+			if !ok {
 				break
 			}
+			f = whole
 			d.DecodeDatagram(f, &p)
 		}
 		fmt.Println(p.Status, len(p.Payload))

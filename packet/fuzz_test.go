@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(uint32(fr.Link), uint16(0), fr.Data)
 	}
 	f.Fuzz(func(t *testing.T, link uint32, missing uint16, b []byte) {
-		frame := &packet.Frame{Data: b[:len(b):len(b)], Length: len(b) + int(missing), Link: packet.LinkType(link), Number: 1}
+		frame := &packet.Frame{Data: slices.Clip(b), Length: len(b) + int(missing), Link: packet.LinkType(link), Number: 1}
 		before := bytes.Clone(b)
 		d, err := packet.NewDecoder(&packet.DecoderConfig{KeyVLAN: true, KeyTunnel: true})
 		require.NoError(t, err)
@@ -94,7 +95,6 @@ type modelDatagram struct {
 	bytes map[int]byte
 	end   int // -1 if not known
 	dead  bool
-	parts int
 }
 
 // add returns the datagram that the fragment completes.

@@ -17,8 +17,8 @@ func nested(six bool, link string, names ...string) (*packet.Frame, under) {
 		h[0] = ip6(6)
 	}
 	var last under
-	for i := len(names) - 1; i >= 0; i-- {
-		u, ok := find(tunnels(six), names[i])
+	for i, name := range slices.Backward(names) {
+		u, ok := find(tunnels(six), name)
 		if !ok {
 			return nil, u
 		}
@@ -228,7 +228,7 @@ func TestTruncated(t *testing.T) {
 			}
 			if p.IsTCP() {
 				tcpAt := int(layers[len(layers)-1].Offset)
-				require.EqualValues(t, 7, len(p.Payload)+int(p.Missing))
+				require.Equal(t, 7, len(p.Payload)+int(p.Missing))
 				require.Len(t, p.TCP.Options, min(n-tcpAt-20, 4))
 			} else if p.Status == packet.OK {
 				require.EqualValues(t, packet.ProtoUDP, p.Proto)

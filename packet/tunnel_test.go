@@ -166,7 +166,7 @@ func TestTunnelSets(t *testing.T) {
 	}
 	require.True(t, packet.AllTunnels.Has(packet.TunnelIP|packet.TunnelEther))
 	require.False(t, packet.AllTunnels.Has(packet.NoTunnels))
-	require.False(t, packet.TunnelSet(packet.TunnelGRE).Has(packet.TunnelGRE|packet.TunnelIP))
+	require.False(t, packet.TunnelGRE.Has(packet.TunnelGRE|packet.TunnelIP))
 }
 
 func TestKeyVLAN(t *testing.T) {
