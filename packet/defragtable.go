@@ -210,11 +210,7 @@ func (d *Defragmenter) insert(g *datagram, a *arrival) bool {
 	if covered := g.covered(a); covered > 0 {
 		if covered == a.end-a.start && g.same(a) {
 			d.stats.Duplicates++
-			if a.last && g.end == none { // the same bytes, but now they are the last
-				g.end = a.end
-				return true
-			}
-			return false
+			return g.ends(a)
 		}
 		d.stats.Overlaps++
 		if policy == OverlapDrop {
@@ -222,7 +218,7 @@ func (d *Defragmenter) insert(g *datagram, a *arrival) bool {
 			return false
 		}
 		if policy == OverlapFirst && covered == a.end-a.start {
-			return false
+			return g.ends(a)
 		}
 	}
 	if len(g.pieces) == d.cfg.MaxFragments {
@@ -239,6 +235,15 @@ func (d *Defragmenter) insert(g *datagram, a *arrival) bool {
 	g.pieces = append(g.pieces, piece{uint32(a.start), uint32(a.end), uint32(len(g.data)), uint32(len(a.data))})
 	g.data = append(g.data, a.data...)
 	g.cover(span{uint32(a.start), uint32(a.end)})
+	return true
+}
+
+// ends takes from a fragment that brings no bytes where the datagram ends. It reports whether that is news.
+func (g *datagram) ends(a *arrival) bool {
+	if !a.last || g.end != none {
+		return false
+	}
+	g.end = a.end
 	return true
 }
 

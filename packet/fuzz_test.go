@@ -136,7 +136,7 @@ func (m model) add(id byte, offset int, more bool, b []byte, policy packet.Overl
 			d.bytes[offset+i] = c
 		}
 	}
-	if !more && (duplicate || overlap < len(b) || policy == packet.OverlapLast) {
+	if !more {
 		d.end = end
 	}
 	if d.end < 0 || len(d.bytes) < d.end {
