@@ -127,20 +127,27 @@ func (f *TCPStreamFollower) drain(ref flowtable.Ref, c *conn, from uint8, why re
 	if !s.has(known) {
 		return
 	}
-	if s.has(deep) {
+	if !s.has(stopped) {
+		f.drainHeld(ref, c, from, why)
+	}
+	if s.has(deep) { // perhaps only now
 		f.deepGap(ref, c, from)
 	}
-	if s.has(stopped) {
-		return
-	}
+}
+
+func (f *TCPStreamFollower) drainHeld(ref flowtable.Ref, c *conn, from uint8, why reassemble.GapReason) {
+	s := &c.side[from]
 	if acked := s.ackedTo(); acked > s.Next+1 { // one byte may be a FIN that was not captured
 		f.skipAll(ref, c, from, min(acked, s.finAt()), reassemble.GapLost)
 	}
 	f.skipAll(ref, c, from, reassemble.ToHeld, why)
 	if more := f.extraOf(ref); more != nil {
-		for len(more.cuts) > 0 && more.cuts[0].side == from { // behind a hole, with nothing captured
-			f.skipAll(ref, c, from, more.cuts[0].end, why)
-			more.cuts = slices.DeleteFunc(more.cuts, func(x cut) bool { return x.side == from && x.end <= s.Next })
+		for !s.has(stopped) { // behind a hole, with nothing captured
+			i := slices.IndexFunc(more.cuts, func(x cut) bool { return x.side == from && x.end > s.Next })
+			if i < 0 {
+				break
+			}
+			f.skipAll(ref, c, from, more.cuts[i].end, why)
 		}
 	}
 	if s.has(finSeen) {

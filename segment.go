@@ -302,14 +302,14 @@ func (f *TCPStreamFollower) cutOff(ref flowtable.Ref, c *conn, from uint8, at, n
 // cutsDue turns cut-off bytes that have come to be next into gaps.
 func (f *TCPStreamFollower) cutsDue(ref flowtable.Ref, c *conn, from uint8) {
 	s := &c.side[from]
-	for more := f.extraOf(ref); more != nil && !c.has(connEnded); {
+	for more := f.extraOf(ref); more != nil && !c.has(connEnded) && !s.has(stopped); {
 		due := false
 		rest := more.cuts[:0]
 		for _, cut := range more.cuts {
 			switch {
-			case cut.side != from || cut.off > s.Next:
+			case cut.side != from, cut.off > s.Next, cut.end > s.Next && due:
 				rest = append(rest, cut)
-			case cut.end > s.Next && !due:
+			case cut.end > s.Next:
 				due = true
 				f.engineSkip(ref, c, from, cut.end, reassemble.GapTruncated)
 			}

@@ -62,7 +62,7 @@ func wrapWhileHolding(t *testing.T, e reassemble.Engine, rules Rules) {
 	s := OpenAt(t, e, rules, 1<<31)
 	at := s.Half.Next + step
 	s.feed(at, 10)
-	for at < 9<<30 {
+	for at < 6<<30 {
 		s.feed(at+step, 10)
 		s.Skip(reassemble.ToHeld, reassemble.GapLimit)
 		require.Equal(t, at+10, s.Half.Next)
