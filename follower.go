@@ -338,6 +338,7 @@ func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
 	ref := f.table.Lookup(k.hash, &k.key)
 	if ref != 0 && f.table.At(ref).has(connEnded) {
 		if !f.reopens(f.table.At(ref), k.from, seg) {
+			f.lastID, f.lastOK = f.table.At(ref).id, true
 			return f.late(f.table.At(ref), k.from, seg)
 		}
 		f.forget(ref)
