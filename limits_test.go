@@ -374,18 +374,21 @@ func TestTimeouts(t *testing.T) {
 		event    string
 	}{
 		"idle": {
-			tcpfollow.Timeouts{Idle: 20 * time.Second}, func(c *pktgen.Conversation) { c.Open() },
+			tcpfollow.Timeouts{Idle: 20 * time.Second},
+			func(c *pktgen.Conversation) { c.Open() },
 			20 * time.Second, "#0 end timeout",
 		},
 		"idle by default": {
 			tcpfollow.Timeouts{}, func(c *pktgen.Conversation) { c.Open() }, 124 * time.Minute, "#0 end timeout",
 		},
 		"handshake": {
-			tcpfollow.Timeouts{Handshake: 7 * time.Second}, func(c *pktgen.Conversation) { c.Segment(client, packet.SYN, -1, nil) },
+			tcpfollow.Timeouts{Handshake: 7 * time.Second},
+			func(c *pktgen.Conversation) { c.Segment(client, packet.SYN, -1, nil) },
 			7 * time.Second, "#0 end timeout",
 		},
 		"half-closed": {
-			tcpfollow.Timeouts{HalfClosed: 9 * time.Second}, func(c *pktgen.Conversation) { c.Open().HalfClose(server) },
+			tcpfollow.Timeouts{HalfClosed: 9 * time.Second},
+			func(c *pktgen.Conversation) { c.Open().HalfClose(server) },
 			9 * time.Second, "#0 end timeout",
 		},
 		"hole": {
