@@ -166,14 +166,21 @@ func (s *Script) parseLine(n int, line string) error {
 		st.kind = stepISN
 		for _, w := range words[1:] {
 			k, v, _ := strings.Cut(w, "=")
+			side, ok := map[string]int{"c": 0, "s": 1}[k]
+			if !ok {
+				return fmt.Errorf("no such side: %s", k)
+			}
 			x, err := strconv.ParseUint(v, 0, 32)
 			if err != nil {
 				return err
 			}
-			st.isn[map[string]int{"c": 0, "s": 1}[k]] = uint32(x)
+			st.isn[side] = uint32(x)
 		}
 	case "wait":
 		st.kind = stepWait
+		if len(words) != 2 {
+			return fmt.Errorf("wait takes a duration")
+		}
 		if st.wait, err = time.ParseDuration(words[1]); err != nil {
 			return err
 		}
