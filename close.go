@@ -81,6 +81,7 @@ func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason)
 		why = reassemble.GapFIN
 	case EndReset:
 		why = reassemble.GapReset
+	default:
 	}
 	for _, from := range [2]uint8{c.client, c.client ^ 1} {
 		f.drain(ref, c, from, why)

@@ -3,7 +3,6 @@ package tcpfollow_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -21,15 +20,18 @@ func Example() {
 	}
 	follower, err := tcpfollow.New(data, end, nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	file, err := pcapfile.Open("testdata/ipv6.pcap", nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer file.Close()
 	if err := follower.Follow(context.Background(), file); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	// Output:
 	// client at 0: 95 bytes
@@ -49,15 +51,18 @@ func ExampleTCPStream_Gaps() {
 	}
 	follower, err := tcpfollow.New(nil, end, nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	file, err := pcapfile.Open("testdata/http.pcap", nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer file.Close()
 	if err := follower.Follow(context.Background(), file); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	// Output:
 	// missing: 1460 bytes at 6214 (lost)
@@ -73,15 +78,18 @@ func ExampleTCPStream_Stop() {
 	}
 	follower, err := tcpfollow.New(data, nil, &tcpfollow.Config{Incremental: true})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	file, err := pcapfile.Open("testdata/http.pcap", nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer file.Close()
 	if err := follower.Follow(context.Background(), file); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	// Output:
 	// client: "GET / HTTP/1.1"

@@ -451,7 +451,9 @@ func TestOnError(t *testing.T) {
 	require.Equal(t, []tcpfollow.Verdict{tcpfollow.NotTCP, tcpfollow.NotTCP}, r.feed(udp(), arp()))
 	require.Len(t, got, 1, "what is no TCP is no error")
 	r.close()
-	require.Equal(t, uint64(1), r.follower.DecoderStats().Status[de.Err.(packet.Status)])
+	var status packet.Status
+	require.ErrorAs(t, de, &status)
+	require.Equal(t, uint64(1), r.follower.DecoderStats().Status[status])
 }
 
 func TestVerdictString(t *testing.T) {

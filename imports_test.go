@@ -1,7 +1,6 @@
 package tcpfollow_test
 
 import (
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 const module = "github.com/tcpfollow/tcpfollow"
 
@@ -27,7 +24,7 @@ func goList(t *testing.T, args ...string) []string {
 }
 
 // What a program gets that links the library is in a golden file, so that it does not grow unnoticed. The standard
-// library's own dependencies are left out.
+// library's own dependencies are left out. UPDATE_GOLDEN=1 writes the files anew.
 func TestImportGraph(t *testing.T) {
 	for _, pkg := range []string{"", "/packet", "/reassemble"} {
 		t.Run(strings.TrimPrefix(module+pkg, "github.com/tcpfollow/"), func(t *testing.T) {
@@ -40,7 +37,7 @@ func TestImportGraph(t *testing.T) {
 			slices.Sort(foreign)
 			golden := filepath.Join("testdata", "golden", "imports"+strings.ReplaceAll(pkg, "/", "-")+".txt")
 			got := strings.Join(foreign, "\n") + "\n"
-			if *update {
+			if os.Getenv("UPDATE_GOLDEN") != "" {
 				require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
 				require.NoError(t, os.WriteFile(golden, []byte(got), 0o600))
 			}

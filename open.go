@@ -181,7 +181,7 @@ func (f *TCPStreamFollower) settle(c *conn, i uint8, held []heldSegment) {
 	}
 	var first *packet.TCP
 	for j := range held {
-		if h := &held[j]; h.side == i && (first == nil || later(first.Seq, h.seg.Seq) == first.Seq && !(isProbe(first) && first.Seq == h.seg.Seq)) {
+		if h := &held[j]; h.side == i && (first == nil || later(first.Seq, h.seg.Seq) == first.Seq && (!isProbe(first) || first.Seq != h.seg.Seq)) {
 			first = &h.seg
 		}
 	}

@@ -1,7 +1,6 @@
 package tcpfollow_test
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -31,7 +30,7 @@ func TestOverlapPolicies(t *testing.T) {
 		for _, isn := range []uint32{0, 1, 1<<31 - 5, 1<<32 - 1, 1<<32 - 2, 1<<32 - 11, 1<<32 - 25} {
 			t.Run(policy.String()+"/"+strconv.Itoa(int(isn)), func(t *testing.T) {
 				c := (&pktgen.Conversation{ClientISN: isn}).Open()
-				for _, word := range strings.Fields(overlapping) {
+				for word := range strings.FieldsSeq(overlapping) {
 					data, at, _ := strings.Cut(word, "@")
 					place, err := strconv.Atoi(at)
 					require.NoError(t, err)
@@ -242,6 +241,6 @@ func TestDecodeErrorIsWrapped(t *testing.T) {
 	fr.Data = fr.Data[:30]
 	r.feed(fr)
 	r.close()
-	require.True(t, errors.As(got, new(*packet.DecodeError)))
+	require.ErrorAs(t, got, new(*packet.DecodeError))
 	require.Contains(t, got.Error(), "frame 1: ")
 }

@@ -153,7 +153,7 @@ func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *p
 	}
 	at := uint64(off)
 	if limit := s.finAt(); at+uint64(len(data))+missing > limit {
-		data, missing = f.behindFIN(limit, at, data, missing)
+		data, missing = f.behindFIN(limit, at, data)
 		if len(data) == 0 && missing == 0 {
 			return AfterFIN
 		}
@@ -188,8 +188,9 @@ func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *p
 	return verdict
 }
 
-// behindFIN cuts what lies behind the sender's FIN off a segment.
-func (f *TCPStreamFollower) behindFIN(fin, at uint64, data []byte, missing uint64) ([]byte, uint64) {
+// behindFIN cuts what lies behind the sender's FIN off a segment that reaches there. It returns what is left of its data
+// and of what is missing.
+func (f *TCPStreamFollower) behindFIN(fin, at uint64, data []byte) ([]byte, uint64) {
 	room := uint64(0)
 	if fin > at {
 		room = fin - at

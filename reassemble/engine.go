@@ -106,7 +106,7 @@ type Sink interface {
 	Gap(h *Half, off, n uint64, why GapReason)
 	// Old is called with bytes below Next, which were delivered or given up before.
 	Old(h *Half, off uint64, b []byte, o Origin)
-	// Conflict is called when b differs from bytes that are still held: old was there, new came, keptNew tells which
+	// Conflict is called when b differs from bytes that are still held: old was there, b came, keptNew tells which
 	// of them will be delivered.
-	Conflict(h *Half, off uint64, old, new []byte, keptNew bool, o Origin)
+	Conflict(h *Half, off uint64, old, b []byte, keptNew bool, o Origin)
 }

@@ -82,7 +82,7 @@ func TestOverlapModels(t *testing.T) {
 			}
 			t.Run(name+"/"+p.String(), func(t *testing.T) {
 				s := open(t, p)
-				for _, word := range strings.Fields(m.segments) {
+				for word := range strings.FieldsSeq(m.segments) {
 					data, at, _ := strings.Cut(word, "@")
 					off := uint64(0)
 					for _, c := range at {

@@ -63,6 +63,7 @@ func (p Overlap) NewWins(o, n Extent) bool {
 		return n.Start < o.Start || n.Start == o.Start && n.End >= o.End
 	case OverlapSolaris:
 		return n.Start <= o.Start && n.End >= o.End || n.Start > o.Start && n.End > o.End
+	default:
+		return n.Start < o.Start
 	}
-	return n.Start < o.Start
 }

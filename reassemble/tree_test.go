@@ -34,17 +34,15 @@ func TestTreeModel(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		tr := &tree{seed: seed + 1}
-		var roots [2]nodeRef // two treaps in one slab
-		var models [2][]run
+		roots, models := make([]nodeRef, 2), make([][]run, 2) // two treaps in one slab
 		for range 400 {
 			root, model := &roots[seed%2], &models[seed%2]
 			seed += r.Uint64N(2)
-			i, _ := 0, 0
 			switch op := r.IntN(5); {
 			case op < 2 || len(*model) == 0:
 				off := r.Uint64N(500) * 10
-				var found bool
-				if i, found = slices.BinarySearchFunc(*model, off, byOffset); found {
+				i, found := slices.BinarySearchFunc(*model, off, byOffset)
+				if found {
 					continue
 				}
 				ref := tr.allocate()
@@ -53,7 +51,7 @@ func TestTreeModel(t *testing.T) {
 				*root = tr.insert(*root, ref)
 				*model = slices.Insert(*model, i, run{ref, off, size})
 			case op == 2:
-				i = r.IntN(len(*model))
+				i := r.IntN(len(*model))
 				*root = tr.remove(*root, (*model)[i].off)
 				tr.release((*model)[i].ref)
 				*model = slices.Delete(*model, i, i+1)

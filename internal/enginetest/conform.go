@@ -196,18 +196,22 @@ func (p *panicker) call() {
 	}
 }
 
+// Data counts bytes, and perhaps panics.
 func (p *panicker) Data(_ *reassemble.Half, _ uint64, b []byte, _ reassemble.Origin) {
 	p.got = append(p.got, b...)
 	p.call()
 }
 
+// Gap counts bytes, and perhaps panics.
 func (p *panicker) Gap(_ *reassemble.Half, _, n uint64, _ reassemble.GapReason) {
 	p.got = append(p.got, make([]byte, n)...)
 	p.call()
 }
 
+// Old perhaps panics.
 func (p *panicker) Old(*reassemble.Half, uint64, []byte, reassemble.Origin) { p.call() }
 
+// Conflict perhaps panics.
 func (p *panicker) Conflict(*reassemble.Half, uint64, []byte, []byte, bool, reassemble.Origin) {
 	p.call()
 }

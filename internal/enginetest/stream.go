@@ -256,7 +256,8 @@ func (s *Stream) Data(h *reassemble.Half, off uint64, b []byte, o reassemble.Ori
 	require.Equal(s.t, seg.data[off-seg.off:][:len(b)], b, "these are not the origin's bytes")
 	for i, p := range s.run[:len(b)] {
 		if p.value != b[i] || s.rules.Exact && p.seg != int(o.Packet) {
-			require.Equal(s.t, p, piece{b[i], int(o.Packet)}, "byte at %d", off+uint64(i))
+			got := piece{b[i], int(o.Packet)}
+			require.Equal(s.t, p, got, "byte at %d", off+uint64(i))
 		}
 	}
 	s.run = s.run[len(b):]
@@ -268,7 +269,8 @@ func (s *Stream) Gap(h *reassemble.Half, off, n uint64, why reassemble.GapReason
 	s.t.Helper()
 	require.Same(s.t, &s.Half, h)
 	require.NotEmpty(s.t, s.gaps, "a gap that nobody asked for")
-	require.Equal(s.t, s.gaps[0], gap{off, n, why})
+	got := gap{off, n, why}
+	require.Equal(s.t, s.gaps[0], got)
 	require.Equal(s.t, off+n, h.Next, "Next is already past the gap")
 	s.gaps = s.gaps[1:]
 	if n > 64<<10 {

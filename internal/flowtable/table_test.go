@@ -13,7 +13,7 @@ import (
 
 type record struct {
 	value uint64
-	fill  [24]uint64
+	_     [24]uint64
 }
 
 // model is a table and what it should hold.

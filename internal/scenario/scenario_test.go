@@ -17,7 +17,7 @@ func native() reassemble.Engine { return reassemble.NewNative(nil) }
 
 func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"c> SYN\n":                              "s: no Output:",
+		"c> SYN\n":                              `s: no line "Output:"`,
 		"# nothing\n\nsing\nOutput:\n":          `s:3: unknown word "sing"`,
 		"tuple 192.0.2.1:1\nOutput:\n":          "s:1: tuple takes a client and a server",
 		"tuple one 192.0.2.1:1\nOutput:\n":      "s:1: not an ip:port",

@@ -29,6 +29,7 @@ package scenario
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -133,7 +134,7 @@ func Parse(name, text string) (*Script, error) {
 		}
 	}
 	if !output {
-		return nil, fmt.Errorf("%s: no Output:", name)
+		return nil, fmt.Errorf("%s: no line %q", name, "Output:")
 	}
 	return s, sc.Err()
 }
@@ -154,7 +155,7 @@ func (s *Script) parseLine(n int, line string) error {
 	case "tuple":
 		st.kind = stepTuple
 		if len(words) != 3 {
-			return fmt.Errorf("tuple takes a client and a server")
+			return errors.New("tuple takes a client and a server")
 		}
 		if st.client, err = netip.ParseAddrPort(words[1]); err != nil {
 			return err
@@ -179,7 +180,7 @@ func (s *Script) parseLine(n int, line string) error {
 	case "wait":
 		st.kind = stepWait
 		if len(words) != 2 {
-			return fmt.Errorf("wait takes a duration")
+			return errors.New("wait takes a duration")
 		}
 		if st.wait, err = time.ParseDuration(words[1]); err != nil {
 			return err

@@ -45,12 +45,14 @@ type driver struct {
 	ctx       context
 }
 
+// Begin opens a connection with a SYN.
 func (d *driver) Begin(key uint64) {
 	d.tcp.SYN = true
 	d.assemble(flow(key), 0, nil)
 	d.tcp.SYN = false
 }
 
+// Bytes feeds a segment.
 func (d *driver) Bytes(key uint64, seq uint32, b []byte) { d.assemble(flow(key), seq, b) }
 
 // End sends a reset each way: only when both sides are closed is the connection removed.
@@ -73,6 +75,7 @@ func (d *driver) assemble(f gopacket.Flow, seq uint32, b []byte) {
 	d.tcp.Payload = nil
 }
 
+// New makes a stream: all of them are the driver.
 func (d *driver) New(_, _ gopacket.Flow, _ *layers.TCP, _ reassembly.AssemblerContext) reassembly.Stream {
 	return d
 }
@@ -96,6 +99,7 @@ func (d *driver) ReassemblyComplete(reassembly.AssemblerContext) bool { return t
 // context satisfies the assembler, which dereferences it; origins are kept outside.
 type context struct{}
 
+// GetCaptureInfo returns a time that nothing depends on.
 func (*context) GetCaptureInfo() gopacket.CaptureInfo {
 	return gopacket.CaptureInfo{Timestamp: time.Unix(0, 0)}
 }

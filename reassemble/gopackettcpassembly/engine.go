@@ -49,12 +49,14 @@ type driver struct {
 	tcp       layers.TCP
 }
 
+// Begin opens a connection with a SYN.
 func (d *driver) Begin(key uint64) {
 	d.tcp.SYN = true
 	d.assemble(key, 0, nil)
 	d.tcp.SYN = false
 }
 
+// Bytes feeds a segment.
 func (d *driver) Bytes(key uint64, seq uint32, b []byte) { d.assemble(key, seq, b) }
 
 // End sends a reset in order, which removes the connection.
@@ -72,6 +74,7 @@ func (d *driver) assemble(key uint64, seq uint32, b []byte) {
 	d.tcp.Payload = nil
 }
 
+// New makes a stream: all of them are the driver.
 func (d *driver) New(_, _ gopacket.Flow) tcpassembly.Stream { return d }
 
 // Reassembled passes on what is in order.
