@@ -148,8 +148,6 @@ type walk struct {
 
 func (w *walk) start(d *Decoder, f *Frame, p *Packet) {
 	p.Time, p.Number = f.Time, f.Number
-	p.Payload = nil
-	p.Missing = 0
 	p.Checksum = ChecksumUnchecked
 	w.d, w.p = d, p
 	w.data = f.Data
