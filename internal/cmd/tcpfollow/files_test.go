@@ -217,8 +217,8 @@ func TestWriteStream(t *testing.T) {
 		require.Equal(t, []row{want}, again)
 		r := runOK(t, "bench", out)
 		require.Equal(t, "RESULT bytes=200 streams=1\n", r.stdout)
-		require.Contains(t, runOK(t, "ls", out).stderr, fmt.Sprintf("%d frames,", len(parts[i])-1),
-			"fragments that come first too; not the acknowledgement behind both FINs, which comes after the end")
+		require.Contains(t, runOK(t, "ls", out).stderr, fmt.Sprintf("%d frames,", len(parts[i])),
+			"fragments that come first too, and the acknowledgement behind both FINs, which comes after the end")
 		fi, err := os.Stat(out)
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), fi.Mode())
