@@ -51,17 +51,14 @@ sent, added up modulo 2^64.`,
 					}
 				}
 			}
-			started := false
-			err = in.run(cmd, args, cfg, &job{data: data, end: end, started: func(*session) error { started = true; return nil }})
-			if !started {
+			return in.run(cmd, args, cfg, &job{data: data, end: end, finish: func() error {
+				line := fmt.Sprintf("RESULT bytes=%d streams=%d", total, streams)
+				if crc {
+					line += fmt.Sprintf(" crc=%d", sum)
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
 				return err
-			}
-			line := fmt.Sprintf("RESULT bytes=%d streams=%d", total, streams)
-			if crc {
-				line += fmt.Sprintf(" crc=%d", sum)
-			}
-			_, writeErr := fmt.Fprintln(cmd.OutOrStdout(), line)
-			return firstError(writeErr, err)
+			}})
 		},
 	}
 	cmd.Flags().BoolVar(&crc, "crc", false, "add a checksum over all that was delivered")

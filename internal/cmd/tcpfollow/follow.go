@@ -123,7 +123,9 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 				return err
 			}
 		}
-		v, err = newViewer(fl, s, out, colors)
+		if v, err = newViewer(fl, s, out, colors); err != nil && w != nil {
+			_ = w.close() // nothing was written
+		}
 		return err
 	}
 	j.batch = func(live bool) error {
@@ -132,15 +134,14 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 		}
 		return v.failed()
 	}
-	err = in.run(cmd, args, cfg, j)
-	var errs []error
-	if v != nil {
-		errs = append(errs, v.close(), out.Flush())
+	j.finish = func() error {
+		errs := []error{v.close(), out.Flush()}
+		if w != nil {
+			errs = append(errs, w.close())
+		}
+		return firstError(errs...)
 	}
-	if w != nil {
-		errs = append(errs, w.close())
-	}
-	return firstError(append(errs, err)...)
+	return in.run(cmd, args, cfg, j)
 }
 
 // check refuses flags that do not go together.

@@ -98,8 +98,8 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 				return err
 			}
 			j.batch = func(bool) error { return l.err }
-			err = in.run(cmd, args, cfg, j)
-			return firstError(l.err, flush(), out.Flush(), err)
+			j.finish = func() error { return firstError(l.err, flush(), out.Flush()) }
+			return in.run(cmd, args, cfg, j)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "output format: text, json, csv")

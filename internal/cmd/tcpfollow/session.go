@@ -24,6 +24,8 @@ type job struct {
 	started func(*session) error
 	// each is called with every frame, once it has been followed.
 	each func(*packet.Frame, tf.Verdict) error
+	// finish is called when the last stream has ended, before the summary. It completes the output.
+	finish func() error
 	// batch is called after every few frames; live says that more are waited for.
 	batch func(live bool) error
 }
@@ -73,7 +75,7 @@ func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) 
 	if closeErr := s.follower.Close(); err == nil {
 		err = closeErr
 	}
-	return s.summary(err)
+	return s.summary(firstError(j.finish(), err))
 }
 
 // follow feeds the follower to the end of the input.
