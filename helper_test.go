@@ -71,7 +71,6 @@ func (r *recorder) logf(format string, args ...any) {
 
 // of returns what is known of an open stream.
 func (r *recorder) of(s *tcpfollow.TCPStream) *recorded {
-	r.t.Helper()
 	id := s.ID()
 	for uint64(len(r.streams)) <= id {
 		r.streams = append(r.streams, &recorded{})
@@ -95,7 +94,6 @@ func (r *recorder) open(s *tcpfollow.TCPStream) {
 }
 
 func (r *recorder) data(s *tcpfollow.TCPStream) {
-	r.t.Helper()
 	st, c := r.of(s), s.Chunk()
 	require.NotEmpty(r.t, c.Bytes)
 	require.Equal(r.t, st.next[c.Direction], c.Offset)
@@ -111,7 +109,6 @@ func (r *recorder) data(s *tcpfollow.TCPStream) {
 }
 
 func (r *recorder) gap(s *tcpfollow.TCPStream, g tcpfollow.Gap) {
-	r.t.Helper()
 	st := r.of(s)
 	require.NotZero(r.t, g.Length)
 	require.Equal(r.t, st.next[g.Direction], g.Offset)

@@ -35,7 +35,9 @@ func TestHalfOpenConnections(t *testing.T) {
 	require.NoError(t, err)
 	before := heap()
 	for i := range n {
-		require.Equal(t, tcpfollow.Opened, f.FeedSegment(keyOf(i), packet.TCP{Time: pktgen.Start, Flags: packet.SYN}))
+		if v := f.FeedSegment(keyOf(i), packet.TCP{Time: pktgen.Start, Flags: packet.SYN}); v != tcpfollow.Opened {
+			require.Equal(t, tcpfollow.Opened, v)
+		}
 	}
 	peak := heap() - before
 	require.Less(t, peak, int64(n*400), "bytes for each")
@@ -92,7 +94,10 @@ func TestTinySegmentsAreBounded(t *testing.T) {
 	before := heap()
 	const n = 100_000
 	for i := range uint32(n) {
-		require.Equal(t, tcpfollow.Held, f.FeedSegment(keyOf(0), packet.TCP{Time: pktgen.Start, Seq: 10 + 2*i, Flags: packet.ACK, Payload: []byte{1}}))
+		v := f.FeedSegment(keyOf(0), packet.TCP{Time: pktgen.Start, Seq: 10 + 2*i, Flags: packet.ACK, Payload: []byte{1}})
+		if v != tcpfollow.Held {
+			require.Equal(t, tcpfollow.Held, v)
+		}
 	}
 	require.Less(t, heap()-before, int64(n*(4+160)))
 	f.FeedSegment(keyOf(0), packet.TCP{Time: pktgen.Start + int64(time.Minute), Flags: packet.ACK, Seq: 1})

@@ -206,7 +206,6 @@ func (s *Stream) Close() {
 
 // settle checks that all that was due has come, and the account of what is held.
 func (s *Stream) settle() {
-	s.t.Helper()
 	require.Empty(s.t, s.run, "not delivered")
 	require.Empty(s.t, s.gaps, "not given up")
 	if s.rules.Exact {
@@ -242,7 +241,6 @@ var _ reassemble.Sink = (*Stream)(nil)
 
 // Data checks what the engine delivers.
 func (s *Stream) Data(h *reassemble.Half, off uint64, b []byte, o reassemble.Origin) {
-	s.t.Helper()
 	require.Same(s.t, &s.Half, h)
 	require.NotEmpty(s.t, b)
 	require.Equal(s.t, s.base+uint64(len(s.Got)), off, "offsets are contiguous")
@@ -266,7 +264,6 @@ func (s *Stream) Data(h *reassemble.Half, off uint64, b []byte, o reassemble.Ori
 
 // Gap checks what the engine gives up.
 func (s *Stream) Gap(h *reassemble.Half, off, n uint64, why reassemble.GapReason) {
-	s.t.Helper()
 	require.Same(s.t, &s.Half, h)
 	require.NotEmpty(s.t, s.gaps, "a gap that nobody asked for")
 	got := gap{off, n, why}
@@ -282,7 +279,6 @@ func (s *Stream) Gap(h *reassemble.Half, off, n uint64, why reassemble.GapReason
 
 // Old checks what the engine shows of what was delivered before.
 func (s *Stream) Old(h *reassemble.Half, off uint64, b []byte, o reassemble.Origin) {
-	s.t.Helper()
 	require.Same(s.t, &s.Half, h)
 	require.NotEmpty(s.t, b)
 	require.LessOrEqual(s.t, off+uint64(len(b)), h.Next)
@@ -298,7 +294,6 @@ func (s *Stream) Old(h *reassemble.Half, off uint64, b []byte, o reassemble.Orig
 
 // Conflict checks what the engine says of held bytes that came twice.
 func (s *Stream) Conflict(h *reassemble.Half, off uint64, old, b []byte, keptNew bool, o reassemble.Origin) {
-	s.t.Helper()
 	require.Same(s.t, &s.Half, h)
 	require.True(s.t, s.rules.Exact, "this engine reports conflicts")
 	require.Len(s.t, b, len(old))
