@@ -59,6 +59,9 @@ func (f *TCPStreamFollower) follow(ref flowtable.Ref, c *conn, from uint8, seg *
 		if v, payload := f.opening(ref, c, from, seg); !payload {
 			return v
 		}
+		if c.has(connEnded) {
+			return f.late(c, from, seg) // by StopAll from a callback for what was held
+		}
 	case f.answers(ref, c, from, seg):
 		return f.supersede(ref, c, from, seg)
 	case c.has(connHolding):

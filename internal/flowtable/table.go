@@ -50,7 +50,7 @@ type entry[K comparable, R any] struct {
 
 // New returns an empty table.
 func New[K comparable, R any]() *Table[K, R] {
-	return &Table[K, R]{slots: make([]slot, minSlots)}
+	return &Table[K, R]{slots: make([]slot, minSlots), wheel: wheel{now: epoch}}
 }
 
 // Len returns the number of records.

@@ -16,7 +16,7 @@ const wheelSlots = 1 << 13 // more than the ticks of the follower's default idle
 // moved.
 type wheel struct {
 	slots [wheelSlots]list
-	now   int64 // the last tick that was advanced to, 0 before the first
+	now   int64 // the last tick that was advanced to, that of time 0 before the first
 	armed int
 }
 
@@ -60,9 +60,6 @@ func (t *Table[K, R]) Schedule(ref Ref, deadline int64) {
 
 // clamp moves a tick to where the wheel reaches.
 func (w *wheel) clamp(tick int64) int64 {
-	if w.now == 0 {
-		return tick
-	}
 	return min(max(tick, w.now+1), w.now+wheelSlots-1)
 }
 
