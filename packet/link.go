@@ -21,9 +21,11 @@ const (
 
 // link decodes what a frame of link type l starts with.
 func (w *walk) link(l LinkType) {
-	switch l {
-	case LinkEthernet:
+	if l == LinkEthernet { // most are
 		w.ethernet()
+		return
+	}
+	switch l {
 	case LinkRaw, LinkRawBSD, LinkRawOpenBSD:
 		w.anyIP()
 	case LinkIPv4:
@@ -88,9 +90,11 @@ func (w *walk) ethernet() {
 
 // etherType decodes what follows an Ethernet type, or the length that IEEE 802.3 has in its place.
 func (w *walk) etherType(t uint16) {
-	switch t {
-	case etherIPv4:
+	if t == etherIPv4 { // most are
 		w.ipv4()
+		return
+	}
+	switch t {
 	case etherIPv6:
 		w.ipv6()
 	case etherVLAN, etherQinQ, etherQinQOld, etherQinQOld2:
