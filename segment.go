@@ -281,8 +281,7 @@ func (f *TCPStreamFollower) passOver(ref flowtable.Ref, c *conn, from uint8, at,
 	}
 	n = at + n - s.Next
 	s.Next += n
-	f.stats.Unwanted += n
-	f.stream(ref).needs().payload[c.direction(from)].unwanted += n
+	f.unwanted(ref, c.direction(from), n)
 	return Unwanted
 }
 

@@ -90,21 +90,8 @@ func (w *walk) radiotap() {
 		flagFCS  = 0x10
 		flagPad  = 0x20
 	)
-	if !w.push(LayerRadiotap, 0) {
-		return
-	}
-	h := w.data[w.off:]
-	if len(h) < 8 {
-		w.fail(TruncatedLink)
-		return
-	}
-	size := int(binary.LittleEndian.Uint16(h[2:4]))
-	if h[0] != 0 || size < 8 {
-		w.fail(BadLink)
-		return
-	}
-	if len(h) < size {
-		w.fail(TruncatedLink)
+	h, size := w.versionAndLength(LayerRadiotap)
+	if size == 0 {
 		return
 	}
 	h = h[:size]
@@ -127,6 +114,29 @@ func (w *walk) radiotap() {
 	w.wifi(flags&flagPad != 0)
 }
 
+// versionAndLength reads the start that radiotap and PPI share: version 0, and the length of the whole header, which is
+// there. It fails and returns size 0 when the header is no such one.
+func (w *walk) versionAndLength(kind LayerKind) (h []byte, size int) {
+	if !w.push(kind, 0) {
+		return nil, 0
+	}
+	h = w.data[w.off:]
+	if len(h) < 8 {
+		w.fail(TruncatedLink)
+		return nil, 0
+	}
+	size = int(binary.LittleEndian.Uint16(h[2:4]))
+	if h[0] != 0 || size < 8 {
+		w.fail(BadLink)
+		return nil, 0
+	}
+	if len(h) < size {
+		w.fail(TruncatedLink)
+		return nil, 0
+	}
+	return h, size
+}
+
 // trimFCS takes the frame check sequence off the end.
 func (w *walk) trimFCS() { w.limit(max(w.end-4, w.off)) }
 
@@ -136,21 +146,8 @@ func (w *walk) ppi() {
 		common  = 2 // field type 802.11-Common: TSF, flags, …
 		flagFCS = 1
 	)
-	if !w.push(LayerPPI, 0) {
-		return
-	}
-	h := w.data[w.off:]
-	if len(h) < 8 {
-		w.fail(TruncatedLink)
-		return
-	}
-	size := int(binary.LittleEndian.Uint16(h[2:4]))
-	if h[0] != 0 || size < 8 {
-		w.fail(BadLink)
-		return
-	}
-	if len(h) < size {
-		w.fail(TruncatedLink)
+	h, size := w.versionAndLength(LayerPPI)
+	if size == 0 {
 		return
 	}
 	w.off += size
