@@ -103,22 +103,22 @@ func (f *TCPStreamFollower) over(ref flowtable.Ref, c *conn) {
 	c.last = f.clock
 	f.detach(ref)
 	f.schedule(ref, c)
-	f.linger(ref, c)
+	f.linger(ref)
 }
 
 // linger keeps the record of an ended connection for its late packets, as long as there are not too many of them.
-func (f *TCPStreamFollower) linger(ref flowtable.Ref, c *conn) {
+func (f *TCPStreamFollower) linger(ref flowtable.Ref) {
 	if len(f.lingering) < f.cfg.Limits.Lingering {
-		f.lingering = append(f.lingering, lingerer{ref, c.id})
+		f.lingering = append(f.lingering, lingerer{ref, f.table.Rest(ref).id})
 		return
 	}
 	oldest := &f.lingering[f.nextLinger]
 	if f.table.Live(oldest.ref) {
-		if old := f.table.At(oldest.ref); old.id == oldest.id && old.has(connEnded) {
+		if f.table.Rest(oldest.ref).id == oldest.id && f.table.At(oldest.ref).has(connEnded) {
 			f.forget(oldest.ref)
 		}
 	}
-	*oldest = lingerer{ref, c.id}
+	*oldest = lingerer{ref, f.table.Rest(ref).id}
 	f.nextLinger = (f.nextLinger + 1) % len(f.lingering)
 }
 
@@ -221,12 +221,12 @@ func (f *TCPStreamFollower) endAll() {
 			open = append(open, ref)
 		}
 	}
-	slices.SortFunc(open, func(a, b flowtable.Ref) int { return cmp.Compare(f.table.At(a).id, f.table.At(b).id) })
+	slices.SortFunc(open, func(a, b flowtable.Ref) int { return cmp.Compare(f.table.Rest(a).id, f.table.Rest(b).id) })
 	for _, ref := range open {
 		c := f.table.At(ref)
 		f.finish(ref, c, f.orFIN(c, EndEOF))
 	}
-	f.table = flowtable.New[packet.FlowKey, conn]()
+	f.table = flowtable.New[packet.FlowKey, conn, connRest]()
 	f.streams = handles{}
 }
 
@@ -256,7 +256,7 @@ func (f *TCPStreamFollower) expire(now int64) {
 				f.forget(ref)
 				continue
 			}
-			timers = append(timers, timer{ref, at, c.id})
+			timers = append(timers, timer{ref, at, f.table.Rest(ref).id})
 		}
 	}
 	f.due = due

@@ -62,7 +62,7 @@ type Limits struct {
 	// Default 1,048,576. When it is reached, the one whose timeout is nearest is evicted.
 	Connections int
 	// Lingering is the most ended connections that are kept for their late packets; the oldest make room.
-	// Default 16,384.
+	// Default 2,048: a second or so of a busy link, and they stay in the cache.
 	Lingering int
 	// Buffered is the most bytes of one direction that wait for an earlier one, with 64 for each run of them.
 	// Default 1 MiB.
@@ -120,7 +120,7 @@ func (c Config) complete() (Config, error) {
 		def  int
 	}{
 		{"Limits.Connections", &c.Limits.Connections, 1 << 20},
-		{"Limits.Lingering", &c.Limits.Lingering, 1 << 14},
+		{"Limits.Lingering", &c.Limits.Lingering, 2048},
 		{"Limits.Buffered", &c.Limits.Buffered, 1 << 20},
 		{"Limits.Segments", &c.Limits.Segments, 512},
 		{"Limits.TotalBuffered", &c.Limits.TotalBuffered, 256 << 20},

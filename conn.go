@@ -14,17 +14,23 @@ import (
 //
 // Its two sides are those of the canonical flow key: side 0 sends in the key's own direction. Which of them is the
 // client may change until the stream is announced.
+//
+// With its key it fills two cache lines, the second of them with its sides. What is seldom needed is in connRest.
 type conn struct {
-	side    [2]side
-	id      uint64
-	opened  uint64 // number of the first frame
-	first   int64  // time of the first packet
-	last    int64  // time of the latest packet; of the end, once ended
+	last    int64 // time of the latest packet; of the end, once ended
 	packets uint32
 	flags   connFlags
 	client  uint8
 	start   StartKind
 	end     EndReason
+	side    [2]side
+}
+
+// connRest is the part of a connection's record that few packets need.
+type connRest struct {
+	id     uint64
+	opened uint64 // number of the first frame
+	first  int64  // time of the first packet
 }
 
 // side is what one end of a connection sends. Offsets count from base; sequence numbers kept beside Next are within
@@ -212,9 +218,10 @@ func (f *TCPStreamFollower) idleAt(c *conn) int64 {
 	return c.last + int64(wait)
 }
 
-// schedule sets a connection's timer anew, after its deadline may have come nearer.
+// schedule makes sure that a connection's timer comes up by its deadline, which may have come nearer. It may come up
+// early.
 func (f *TCPStreamFollower) schedule(ref flowtable.Ref, c *conn) {
-	f.table.Schedule(ref, f.deadline(ref, c))
+	f.table.Hasten(ref, f.deadline(ref, c))
 }
 
 // advance moves the packet clock and runs the timers that came up, at whole seconds only, so that a run does not

@@ -40,7 +40,7 @@ type TCPStreamFollower struct {
 	decoder *packet.Decoder
 	defrag  *packet.Defragmenter
 	native  *reassemble.Native // the engine, if policies differ by receiver
-	table   *flowtable.Table[packet.FlowKey, conn]
+	table   *flowtable.Table[packet.FlowKey, conn, connRest]
 	streams handles
 	seed    uint64
 
@@ -56,9 +56,8 @@ type TCPStreamFollower struct {
 
 	frame   uint64 // being followed
 	current *packet.Packet
-	lastID  uint64 // see LastStream
-	lastOK  bool
-	busy    bool // inside a call
+	last    flowtable.Ref // see LastStream
+	busy    bool          // inside a call
 	closed  bool
 	at      flowtable.Ref // the connection that the engine is called for
 	chunk   Chunk         // valid while chunkOf's data callback runs
@@ -99,7 +98,7 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 	}
 	return &TCPStreamFollower{
 		cfg: full, native: native, data: data, end: end, decoder: decoder, defrag: defrag,
-		table: flowtable.New[packet.FlowKey, conn](), clock: math.MinInt64, nextTick: math.MinInt64,
+		table: flowtable.New[packet.FlowKey, conn, connRest](), clock: math.MinInt64, nextTick: math.MinInt64,
 		seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil
 }
@@ -116,7 +115,7 @@ func (f *TCPStreamFollower) Feed(pdu gopacket.Packet) Verdict {
 	fr, ok := f.frameOf(pdu)
 	if !ok {
 		f.stats.Frames++
-		f.frame, f.current, f.lastOK = f.stats.Frames, nil, false
+		f.frame, f.current, f.last = f.stats.Frames, nil, 0
 		return f.count(NotTCP)
 	}
 	return f.FeedFrame(fr)
@@ -173,32 +172,39 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 // that the packets will need, so that the processor fetches them side by side instead of one after the other.
 func (f *TCPStreamFollower) decode(frames []packet.Frame) {
 	for i := range frames {
-		p := &f.pkts[i]
-		f.decoder.Decode(&frames[i], p)
-		if p.IsTCP() {
-			f.keys[i] = f.keyOf(&p.Key)
+		f.decoder.Decode(&frames[i], &f.pkts[i])
+	}
+	var touched uint64
+	for i := range frames {
+		if p := &f.pkts[i]; p.IsTCP() {
+			f.keyTo(&f.keys[i], &p.Key)
+		}
+	}
+	for i := range frames {
+		touched += uint64(f.table.Touch(f.keys[i].hash))
+	}
+	for i := range frames {
+		f.keys[i].near = 0
+		if f.pkts[i].IsTCP() {
+			f.keys[i].near = f.table.Near(f.keys[i].hash)
 		}
 	}
 	if f.table.Len() < cached {
+		f.touched += touched
 		return
 	}
-	var refs [batchSize]flowtable.Ref
 	for i := range frames {
-		if f.pkts[i].IsTCP() {
-			refs[i] = f.table.Touch(f.keys[i].hash)
-		}
-	}
-	for _, ref := range refs[:len(frames)] {
-		if ref != 0 {
+		if ref := f.keys[i].near; ref != 0 {
 			c := f.table.At(ref)
-			f.touched += uint64(f.table.Key(ref).Proto()) + c.side[1].Next + c.id
+			touched += uint64(c.packets) + c.side[1].Next
 		}
 	}
-	for _, ref := range refs[:len(frames)] {
-		if st := f.streams.at(ref); st != nil {
-			f.touched += uint64(st.ref)
+	for i := range frames {
+		if st := f.streams.at(f.keys[i].near); st != nil {
+			touched += uint64(st.ref)
 		}
 	}
+	f.touched += touched
 }
 
 // FeedSegment follows one segment that the caller decoded: key is its 5-tuple as sent. A Number of 0 is replaced by
@@ -213,10 +219,12 @@ func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verd
 	if seg.Number == 0 {
 		seg.Number = f.stats.Frames
 	}
-	f.frame, f.current, f.lastOK = seg.Number, nil, false
+	f.frame, f.current, f.last = seg.Number, nil, 0
 	f.advance(seg.Time)
-	k := f.keyOf(&key)
-	return f.settleOthers(f.count(f.segment(&k, &seg)))
+	k := &f.keys[0]
+	f.keyTo(k, &key)
+	k.near = 0
+	return f.settleOthers(f.count(f.segment(k, &seg)))
 }
 
 // Follow feeds all of src and closes the follower. It returns the first error of src but io.EOF, or that of ctx;
@@ -258,7 +266,12 @@ func (f *TCPStreamFollower) Frame() uint64 { return f.frame }
 func (f *TCPStreamFollower) Packet() *packet.Packet { return f.current }
 
 // LastStream returns the ID of the stream that the packet fed last belongs to, if it belongs to one.
-func (f *TCPStreamFollower) LastStream() (id uint64, ok bool) { return f.lastID, f.lastOK }
+func (f *TCPStreamFollower) LastStream() (id uint64, ok bool) {
+	if !f.table.Live(f.last) {
+		return 0, false
+	}
+	return f.table.Rest(f.last).id, true
+}
 
 // Stats returns the counters so far.
 func (f *TCPStreamFollower) Stats() Stats { return f.stats }
@@ -286,7 +299,7 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 	if p.Number == 0 {
 		p.Number, p.TCP.Number = f.stats.Frames, f.stats.Frames
 	}
-	f.frame, f.lastOK = p.Number, false
+	f.frame, f.last = p.Number, 0
 	f.advance(p.Time)
 	for p.Status == packet.Fragment { // more than once: a datagram may hold a fragment of a tunnelled one
 		datagram, ok := f.defrag.Add(fr, p)
@@ -304,8 +317,9 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 			return f.count(BadChecksum)
 		}
 		if k == nil {
-			other := f.keyOf(&p.Key)
-			k = &other
+			k = &f.keys[0]
+			f.keyTo(k, &p.Key)
+			k.near = 0
 		}
 		return f.count(f.segment(k, &p.TCP))
 	case p.Status == packet.OK, p.Status == packet.NotIP:
@@ -321,24 +335,31 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 type keyed struct {
 	key  packet.FlowKey
 	hash uint64
-	from uint8 // the side that sends
+	near flowtable.Ref // a record that may be its own, 0 if not looked for
+	from uint8         // the side that sends
 }
 
-func (f *TCPStreamFollower) keyOf(key *packet.FlowKey) (k keyed) {
-	var reversed bool
-	if k.key, reversed = key.Canonical(); reversed {
+func (f *TCPStreamFollower) keyTo(k *keyed, key *packet.FlowKey) {
+	k.from = 0
+	if key.CanonicalTo(&k.key) {
 		k.from = 1
 	}
 	k.hash = k.key.Hash(f.seed)
-	return k
+}
+
+func (f *TCPStreamFollower) lookup(k *keyed) flowtable.Ref {
+	if k.near != 0 && f.table.Key(k.near).Equal(&k.key) {
+		return k.near
+	}
+	return f.table.Lookup(k.hash, &k.key)
 }
 
 // segment follows one segment, whose time the clock has reached.
 func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
-	ref := f.table.Lookup(k.hash, &k.key)
+	ref := f.lookup(k)
 	if ref != 0 && f.table.At(ref).has(connEnded) {
 		if !f.reopens(f.table.At(ref), k.from, seg) {
-			f.lastID, f.lastOK = f.table.At(ref).id, true
+			f.last = ref
 			return f.late(f.table.At(ref), k.from, seg)
 		}
 		f.forget(ref)
@@ -351,7 +372,7 @@ func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
 		}
 	}
 	c := f.table.At(ref)
-	f.lastID, f.lastOK = c.id, true
+	f.last = ref
 	c.last = max(c.last, seg.Time)
 	if c.packets++; c.packets == 0 {
 		c.packets-- // saturate

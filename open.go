@@ -59,7 +59,9 @@ func (f *TCPStreamFollower) add(k *keyed, seg *packet.TCP) flowtable.Ref {
 	}
 	ref := f.table.Insert(k.hash, &k.key)
 	c := f.table.At(ref)
-	c.opened, c.first, c.last, c.client = seg.Number, seg.Time, seg.Time, k.from
+	c.last, c.client = seg.Time, k.from
+	rest := f.table.Rest(ref)
+	rest.opened, rest.first = seg.Number, seg.Time
 	return ref
 }
 
@@ -67,10 +69,11 @@ func (f *TCPStreamFollower) add(k *keyed, seg *packet.TCP) flowtable.Ref {
 func (f *TCPStreamFollower) open(ref flowtable.Ref, from uint8, seg *packet.TCP) {
 	c := f.table.At(ref)
 	c.flags &^= connSilent
-	c.id = f.nextID
+	id := f.nextID
 	f.nextID++
-	f.cfg.Engine.Open(&c.side[0].Half, c.id<<1)
-	f.cfg.Engine.Open(&c.side[1].Half, c.id<<1|1)
+	f.table.Rest(ref).id = id
+	f.cfg.Engine.Open(&c.side[0].Half, id<<1)
+	f.cfg.Engine.Open(&c.side[1].Half, id<<1|1)
 	f.stats.Streams++
 	s := &c.side[from]
 	switch {
@@ -323,11 +326,11 @@ func (f *TCPStreamFollower) supersede(ref flowtable.Ref, c *conn, from uint8, se
 	key := *f.table.Key(ref)
 	f.finish(ref, c, EndSuperseded)
 	f.forget(ref)
-	ref = f.add(&keyed{key, key.Hash(f.seed), syn.side}, &syn.seg)
+	ref = f.add(&keyed{key: key, hash: key.Hash(f.seed), from: syn.side}, &syn.seg)
 	f.open(ref, syn.side, &syn.seg)
 	c = f.table.At(ref)
 	c.packets = 2 // the SYN and seg
-	f.lastID = c.id
+	f.last = ref
 	c.last = max(c.last, seg.Time)
 	f.follow(ref, c, from, seg)
 	return Opened

@@ -199,18 +199,18 @@ func (s *TCPStream) conn() *conn {
 
 // ID returns the stream's number: streams count from 0, in the order of their first packets.
 func (s *TCPStream) ID() uint64 {
-	if c := s.conn(); c != nil {
-		return c.id
+	if s.f == nil {
+		return 0
 	}
-	return 0
+	return s.f.table.Rest(s.ref).id
 }
 
 // OpenedAt returns the time of the stream's first packet, in UTC.
 func (s *TCPStream) OpenedAt() time.Time {
-	if c := s.conn(); c != nil {
-		return timestamp(c.first)
+	if s.f == nil {
+		return time.Time{}
 	}
-	return time.Time{}
+	return timestamp(s.f.table.Rest(s.ref).first)
 }
 
 // Client returns the address and port of the side that opened the connection.
@@ -309,9 +309,10 @@ func (s *TCPStream) Info() StreamInfo {
 	if c == nil {
 		return StreamInfo{}
 	}
+	rest := s.f.table.Rest(s.ref)
 	info := StreamInfo{
-		ID: c.id, Client: s.Client(), Server: s.Server(), Start: c.start, End: c.end, Opened: c.opened,
-		First: timestamp(c.first), Last: timestamp(c.last), Packets: uint64(c.packets),
+		ID: rest.id, Client: s.Client(), Server: s.Server(), Start: c.start, End: c.end, Opened: rest.opened,
+		First: timestamp(rest.first), Last: timestamp(c.last), Packets: uint64(c.packets),
 	}
 	more := s.more
 	if more == nil {

@@ -44,6 +44,7 @@ type DecoderStats struct {
 // A Decoder is not safe for concurrent use.
 type Decoder struct {
 	stats    DecoderStats
+	plains   uint64 // frames that plain decoded, not yet in stats
 	checksum checksumJudge
 	tunnels  TunnelSet
 	keys     bool // KeyVLAN or KeyTunnel
@@ -74,7 +75,14 @@ func NewDecoder(cfg *DecoderConfig) (*Decoder, error) {
 }
 
 // Stats returns the counters so far.
-func (d *Decoder) Stats() DecoderStats { return d.stats }
+func (d *Decoder) Stats() DecoderStats {
+	s := d.stats
+	s.Status[OK] += d.plains
+	for _, kind := range [...]LayerKind{LayerEthernet, LayerIPv4, LayerTCP} {
+		s.Layers[kind] += d.plains
+	}
+	return s
+}
 
 // Decode decodes f into p, which it overwrites. It never fails otherwise than by p.Status, reads nothing outside f.Data
 // and does not allocate.
@@ -84,6 +92,9 @@ func (d *Decoder) Stats() DecoderStats { return d.stats }
 // the frame had on the wire.
 func (d *Decoder) Decode(f *Frame, p *Packet) {
 	d.stats.Frames++
+	if d.plain(f, p) {
+		return
+	}
 	p.nlayers, p.ips = 0, 0
 	var w walk
 	w.start(d, f, p)

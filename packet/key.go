@@ -110,10 +110,8 @@ func (k FlowKey) Reverse() FlowKey {
 
 // Canonical returns the key that both directions of the flow share, and whether it is the reverse of k.
 func (k FlowKey) Canonical() (key FlowKey, reversed bool) {
-	if k.less() {
-		return k, false
-	}
-	return k.Reverse(), true
+	reversed = k.CanonicalTo(&key)
+	return key, reversed
 }
 
 func (k *FlowKey) less() bool {
@@ -124,6 +122,32 @@ func (k *FlowKey) less() bool {
 		return k.src[0] < k.dst[0]
 	}
 	return k.ports>>16 <= k.ports&0xffff
+}
+
+// CanonicalTo stores in dst what Canonical returns. dst must not be k.
+func (k *FlowKey) CanonicalTo(dst *FlowKey) (reversed bool) {
+	dst.tunnel, dst.vlan, dst.proto, dst.version = k.tunnel, k.vlan, k.proto, k.version
+	if k.version == 4 { // without a branch: whether a packet is from the smaller address is as good as random
+		from, to := k.src[1]<<16|uint64(k.ports>>16), k.dst[1]<<16|uint64(k.ports&0xffff)
+		larger := (to - from) >> 63 // 1 if from is
+		swap := (k.src[1] ^ k.dst[1]) & -larger
+		dst.src, dst.dst = [2]uint64{0, k.src[1] ^ swap}, [2]uint64{0, k.dst[1] ^ swap}
+		dst.ports = bits.RotateLeft32(k.ports, int(larger)<<4)
+		return larger != 0
+	}
+	if k.less() {
+		dst.src, dst.dst, dst.ports = k.src, k.dst, k.ports
+		return false
+	}
+	dst.src, dst.dst, dst.ports = k.dst, k.src, bits.RotateLeft32(k.ports, 16)
+	return true
+}
+
+// Equal reports whether two keys are the same, as == does, faster.
+func (k *FlowKey) Equal(other *FlowKey) bool {
+	return (k.src[0]^other.src[0])|(k.src[1]^other.src[1])|(k.dst[0]^other.dst[0])|(k.dst[1]^other.dst[1])|
+		uint64(k.ports^other.ports)|uint64(k.tunnel^other.tunnel)|uint64(k.vlan^other.vlan)|
+		uint64(k.proto^other.proto)|uint64(k.version^other.version) == 0
 }
 
 // Hash returns a 64-bit hash under seed, equal for equal keys. It is not symmetric: hash the canonical key.

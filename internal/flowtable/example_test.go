@@ -9,7 +9,7 @@ import (
 
 // Records are found by key, and their timers come up on the packet clock.
 func Example() {
-	table := flowtable.New[string, int]()
+	table := flowtable.New[string, int, struct{}]()
 	key, hash := "a flow", uint64(42)
 	ref := table.Insert(hash, &key)
 	*table.At(ref) = 7

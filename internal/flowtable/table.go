@@ -16,12 +16,13 @@ const (
 	chunkLen  = 1 << chunkBits // records in a slab
 )
 
-// Table maps keys to records. Keys and records should hold no pointers, so that the garbage collector need not look
-// into the slabs. It is not safe for concurrent use.
-type Table[K comparable, R any] struct {
+// Table maps keys to records. A record has two parts: R, which lies beside the key and should fill two cache lines
+// with it, and C, which is seldom looked at. None of them should hold pointers, so that the garbage collector need not
+// look into the slabs. It is not safe for concurrent use.
+type Table[K comparable, R, C any] struct {
 	slots  []slot // open addressing, linear probing; len is a power of two, load at most 3/4
 	used   int
-	chunks []*chunk[K, R]
+	chunks []*chunk[K, R, C]
 	spare  spareSet
 	kept   int // a slab that was empty and was kept
 	wheel  wheel
@@ -33,8 +34,9 @@ type slot struct {
 	ref  Ref
 }
 
-type chunk[K comparable, R any] struct {
+type chunk[K comparable, R, C any] struct {
 	entries [chunkLen]entry[K, R]
+	rest    [chunkLen]rest[C]
 	free    uint32 // head of the list of freed entries, as index+1
 	fresh   uint32 // entries from here on were never used
 	live    uint32
@@ -43,21 +45,26 @@ type chunk[K comparable, R any] struct {
 type entry[K comparable, R any] struct {
 	key    K
 	record R
+}
+
+// rest is the seldom used part of an entry.
+type rest[C any] struct {
+	record C
 	timer  timer
 	hash   uint32
 	free   uint32 // next freed entry, as index+1
 }
 
 // New returns an empty table.
-func New[K comparable, R any]() *Table[K, R] {
-	return &Table[K, R]{slots: make([]slot, minSlots), wheel: wheel{now: epoch}}
+func New[K comparable, R, C any]() *Table[K, R, C] {
+	return &Table[K, R, C]{slots: make([]slot, minSlots), wheel: wheel{now: epoch}}
 }
 
 // Len returns the number of records.
-func (t *Table[K, R]) Len() int { return t.used }
+func (t *Table[K, R, C]) Len() int { return t.used }
 
 // Lookup returns the record with the given key, or 0. hash must be the same for equal keys.
-func (t *Table[K, R]) Lookup(hash uint64, key *K) Ref {
+func (t *Table[K, R, C]) Lookup(hash uint64, key *K) Ref {
 	mask := uint32(len(t.slots) - 1)
 	for i := uint32(hash) & mask; ; i = (i + 1) & mask {
 		s := t.slots[i]
@@ -70,43 +77,56 @@ func (t *Table[K, R]) Lookup(hash uint64, key *K) Ref {
 	}
 }
 
-// Touch reads the slot of hash, so that it is in the cache by the time of Lookup, and returns the record there, which
-// may be another's.
-func (t *Table[K, R]) Touch(hash uint64) Ref {
+// Touch reads where Near and Lookup start to search, so that it is in the cache by then. What it returns means nothing.
+func (t *Table[K, R, C]) Touch(hash uint64) Ref {
 	return t.slots[uint32(hash)&uint32(len(t.slots)-1)].ref
 }
 
+// Near returns the first record whose key may have the given hash, or 0. It does not look at the record, which a caller
+// with many hashes can then fetch side by side.
+func (t *Table[K, R, C]) Near(hash uint64) Ref {
+	mask := uint32(len(t.slots) - 1)
+	for i := uint32(hash) & mask; ; i = (i + 1) & mask {
+		if s := t.slots[i]; s.hash == uint32(hash) || s.ref == 0 {
+			return s.ref
+		}
+	}
+}
+
 // Insert adds a zero record under a key that the table does not hold.
-func (t *Table[K, R]) Insert(hash uint64, key *K) Ref {
+func (t *Table[K, R, C]) Insert(hash uint64, key *K) Ref {
 	if (t.used+1)*4 > len(t.slots)*3 {
 		t.rehash(len(t.slots) * 2)
 	}
 	ref := t.allocate()
-	e := t.entry(ref)
-	e.key, e.hash = *key, uint32(hash)
+	t.entry(ref).key = *key
+	t.rest(ref).hash = uint32(hash)
 	t.place(slot{uint32(hash), ref})
 	t.used++
 	return ref
 }
 
 // Live reports whether ref names a record: it may be one that was removed, or another one since.
-func (t *Table[K, R]) Live(ref Ref) bool {
+func (t *Table[K, R, C]) Live(ref Ref) bool {
 	i := uint32(ref) - 1
 	c := int(i >> chunkBits)
-	return ref != 0 && c < len(t.chunks) && t.chunks[c] != nil && t.chunks[c].entries[i&(chunkLen-1)].free == inUse
+	return ref != 0 && c < len(t.chunks) && t.chunks[c] != nil && t.chunks[c].rest[i&(chunkLen-1)].free == inUse
 }
 
 // At returns the record that ref names. It is valid until the record is removed.
-func (t *Table[K, R]) At(ref Ref) *R { return &t.entry(ref).record }
+func (t *Table[K, R, C]) At(ref Ref) *R { return &t.entry(ref).record }
 
-// Key returns the key of the record that ref names.
-func (t *Table[K, R]) Key(ref Ref) *K { return &t.entry(ref).key }
+// Rest returns the second part of the record that ref names. It is valid until the record is removed.
+func (t *Table[K, R, C]) Rest(ref Ref) *C { return &t.rest(ref).record }
+
+// Key returns the key of the record that ref names. A key that was removed is zero until the record is used again.
+func (t *Table[K, R, C]) Key(ref Ref) *K { return &t.entry(ref).key }
 
 // Remove deletes the record that ref names, with its timer.
-func (t *Table[K, R]) Remove(ref Ref) {
+func (t *Table[K, R, C]) Remove(ref Ref) {
 	t.Cancel(ref)
 	mask := uint32(len(t.slots) - 1)
-	i := t.entry(ref).hash & mask
+	i := t.rest(ref).hash & mask
 	for t.slots[i].ref != ref {
 		i = (i + 1) & mask
 	}
@@ -126,13 +146,13 @@ func (t *Table[K, R]) Remove(ref Ref) {
 }
 
 // All calls yield with every record, in no useful order, until it returns false. Records may be removed meanwhile.
-func (t *Table[K, R]) All(yield func(Ref) bool) {
+func (t *Table[K, R, C]) All(yield func(Ref) bool) {
 	for c, ch := range t.chunks {
 		if ch == nil {
 			continue
 		}
 		for i := uint32(0); i < ch.fresh; i++ {
-			if ch.entries[i].free == inUse && !yield(Ref(c<<chunkBits|int(i)+1)) {
+			if ch.rest[i].free == inUse && !yield(Ref(c<<chunkBits|int(i)+1)) {
 				return
 			}
 			if t.chunks[c] != ch {
@@ -142,12 +162,17 @@ func (t *Table[K, R]) All(yield func(Ref) bool) {
 	}
 }
 
-func (t *Table[K, R]) entry(ref Ref) *entry[K, R] {
+func (t *Table[K, R, C]) entry(ref Ref) *entry[K, R] {
 	i := uint32(ref) - 1
 	return &t.chunks[i>>chunkBits].entries[i&(chunkLen-1)]
 }
 
-func (t *Table[K, R]) place(s slot) {
+func (t *Table[K, R, C]) rest(ref Ref) *rest[C] {
+	i := uint32(ref) - 1
+	return &t.chunks[i>>chunkBits].rest[i&(chunkLen-1)]
+}
+
+func (t *Table[K, R, C]) place(s slot) {
 	mask := uint32(len(t.slots) - 1)
 	i := s.hash & mask
 	for t.slots[i].ref != 0 {
@@ -156,7 +181,7 @@ func (t *Table[K, R]) place(s slot) {
 	t.slots[i] = s
 }
 
-func (t *Table[K, R]) rehash(n int) {
+func (t *Table[K, R, C]) rehash(n int) {
 	old := t.slots
 	t.slots = make([]slot, n)
 	for _, s := range old {
@@ -170,7 +195,7 @@ func (t *Table[K, R]) rehash(n int) {
 const inUse = math.MaxUint32
 
 // allocate takes an entry from the lowest slab that has one, so that high slabs run empty.
-func (t *Table[K, R]) allocate() Ref {
+func (t *Table[K, R, C]) allocate() Ref {
 	c, ok := t.spare.lowest()
 	if !ok {
 		c = len(t.chunks)
@@ -179,18 +204,19 @@ func (t *Table[K, R]) allocate() Ref {
 	}
 	ch := t.chunks[c]
 	if ch == nil {
-		ch = new(chunk[K, R])
+		ch = new(chunk[K, R, C])
 		t.chunks[c] = ch
 	}
 	var i uint32
 	if ch.free != 0 {
 		i = ch.free - 1
-		ch.free = ch.entries[i].free
+		ch.free = ch.rest[i].free
 	} else {
 		i = ch.fresh
 		ch.fresh++
 	}
-	ch.entries[i] = entry[K, R]{free: inUse}
+	ch.entries[i] = entry[K, R]{}
+	ch.rest[i] = rest[C]{free: inUse}
 	ch.live++
 	if ch.live == chunkLen {
 		t.spare.clear(c)
@@ -199,12 +225,14 @@ func (t *Table[K, R]) allocate() Ref {
 }
 
 // release gives an entry back, and its slab when that is empty and another one has room.
-func (t *Table[K, R]) release(ref Ref) {
+func (t *Table[K, R, C]) release(ref Ref) {
 	i := uint32(ref) - 1
 	c := int(i >> chunkBits)
 	ch := t.chunks[c]
 	i &= chunkLen - 1
-	ch.entries[i].free = ch.free
+	var none K
+	ch.entries[i].key = none
+	ch.rest[i].free = ch.free
 	ch.free = i + 1
 	ch.live--
 	t.spare.set(c)

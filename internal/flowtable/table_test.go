@@ -18,14 +18,14 @@ type record struct {
 
 // model is a table and what it should hold.
 type model struct {
-	table *flowtable.Table[uint64, record]
+	table *flowtable.Table[uint64, record, struct{}]
 	refs  map[uint64]flowtable.Ref
 	value map[uint64]uint64
 	hash  func(uint64) uint64
 }
 
 func newModel(hash func(uint64) uint64) *model {
-	return &model{flowtable.New[uint64, record](), map[uint64]flowtable.Ref{}, map[uint64]uint64{}, hash}
+	return &model{flowtable.New[uint64, record, struct{}](), map[uint64]flowtable.Ref{}, map[uint64]uint64{}, hash}
 }
 
 func (m *model) insert(t *testing.T, key uint64) {
@@ -129,11 +129,19 @@ func TestCollidingHashesDoNotMerge(t *testing.T) {
 	m.checkAll(t)
 }
 
-func TestTouch(t *testing.T) {
-	m := newModel(spread)
-	require.Zero(t, m.table.Touch(spread(7)))
-	m.insert(t, 7)
-	require.Equal(t, m.refs[7], m.table.Touch(spread(7)))
+func TestNear(t *testing.T) {
+	m := newModel(func(key uint64) uint64 { return key / 2 }) // two keys a hash, and neighbouring slots
+	require.Zero(t, m.table.Near(3))
+	for key := range uint64(100) {
+		m.insert(t, key)
+		near := m.table.Near(key / 2)
+		require.Equal(t, m.refs[key&^1], near)
+		require.Equal(t, key&^1, *m.table.Key(near))
+	}
+	ref := m.refs[6]
+	m.remove(6)
+	require.Equal(t, m.refs[7], m.table.Near(3))
+	require.Zero(t, *m.table.Key(ref), "keys of removed records match nothing")
 }
 
 func TestAllWithRemoval(t *testing.T) {
@@ -190,7 +198,7 @@ func TestMemoryReturns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			refs := make([]flowtable.Ref, n)
-			table := flowtable.New[uint64, record]()
+			table := flowtable.New[uint64, record, struct{}]()
 			before := heap()
 			for key := range uint64(n) {
 				refs[key] = table.Insert(spread(key), &key)
@@ -211,7 +219,7 @@ func TestMemoryReturns(t *testing.T) {
 }
 
 func TestSteadyStateDoesNotAllocate(t *testing.T) {
-	table := flowtable.New[uint64, record]()
+	table := flowtable.New[uint64, record, struct{}]()
 	var refs []flowtable.Ref
 	for key := range uint64(10_000) {
 		ref := table.Insert(spread(key), &key)

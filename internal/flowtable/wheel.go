@@ -43,19 +43,26 @@ func tickOf(deadline int64) int64 {
 
 // Schedule sets the timer of ref, in nanoseconds of the packet clock. A deadline that has passed comes up at the next
 // Advance, and one more than two hours ahead early.
-func (t *Table[K, R]) Schedule(ref Ref, deadline int64) {
+func (t *Table[K, R, C]) Schedule(ref Ref, deadline int64) {
 	t.Cancel(ref)
 	w := &t.wheel
 	tick := w.clamp(tickOf(deadline))
 	l := &w.slots[uint64(tick)%wheelSlots]
-	t.entry(ref).timer = timer{tick: tick, prev: l.tail}
+	t.rest(ref).timer = timer{tick: tick, prev: l.tail}
 	if l.tail != 0 {
-		t.entry(l.tail).timer.next = ref
+		t.rest(l.tail).timer.next = ref
 	} else {
 		l.head = ref
 	}
 	l.tail = ref
 	w.armed++
+}
+
+// Hasten sets the timer of ref unless it is set to come up by deadline anyway.
+func (t *Table[K, R, C]) Hasten(ref Ref, deadline int64) {
+	if tick := t.rest(ref).timer.tick; tick == 0 || tick > tickOf(deadline) {
+		t.Schedule(ref, deadline)
+	}
 }
 
 // clamp moves a tick to where the wheel reaches.
@@ -65,8 +72,8 @@ func (w *wheel) clamp(tick int64) int64 {
 
 // Reschedule moves the timer of ref to a later deadline. It reports false, and does nothing, when deadline is not later
 // than what the timer is set to.
-func (t *Table[K, R]) Reschedule(ref Ref, deadline int64) bool {
-	if tm := &t.entry(ref).timer; tm.tick != 0 && t.wheel.clamp(tickOf(deadline)) <= tm.tick {
+func (t *Table[K, R, C]) Reschedule(ref Ref, deadline int64) bool {
+	if tm := &t.rest(ref).timer; tm.tick != 0 && t.wheel.clamp(tickOf(deadline)) <= tm.tick {
 		return false
 	}
 	t.Schedule(ref, deadline)
@@ -74,19 +81,19 @@ func (t *Table[K, R]) Reschedule(ref Ref, deadline int64) bool {
 }
 
 // Cancel clears the timer of ref.
-func (t *Table[K, R]) Cancel(ref Ref) {
-	tm := &t.entry(ref).timer
+func (t *Table[K, R, C]) Cancel(ref Ref) {
+	tm := &t.rest(ref).timer
 	if tm.tick == 0 {
 		return
 	}
 	l := &t.wheel.slots[uint64(tm.tick)%wheelSlots]
 	if tm.prev != 0 {
-		t.entry(tm.prev).timer.next = tm.next
+		t.rest(tm.prev).timer.next = tm.next
 	} else {
 		l.head = tm.next
 	}
 	if tm.next != 0 {
-		t.entry(tm.next).timer.prev = tm.prev
+		t.rest(tm.next).timer.prev = tm.prev
 	} else {
 		l.tail = tm.prev
 	}
@@ -96,7 +103,7 @@ func (t *Table[K, R]) Cancel(ref Ref) {
 
 // Advance moves the wheel to the packet clock now and appends the records whose timers have come up to due, in no
 // useful order. Their timers are cleared. A clock that goes back does nothing.
-func (t *Table[K, R]) Advance(now int64, due []Ref) []Ref {
+func (t *Table[K, R, C]) Advance(now int64, due []Ref) []Ref {
 	w := &t.wheel
 	tick := now/int64(Tick) + epoch
 	if now < 0 && now%int64(Tick) != 0 {
@@ -112,7 +119,7 @@ func (t *Table[K, R]) Advance(now int64, due []Ref) []Ref {
 	}
 	for n := from; n <= tick; n++ {
 		for ref := w.slots[uint64(n)%wheelSlots].head; ref != 0; {
-			tm := &t.entry(ref).timer
+			tm := &t.rest(ref).timer
 			next := tm.next
 			if tm.tick <= tick {
 				t.Cancel(ref)
@@ -126,7 +133,7 @@ func (t *Table[K, R]) Advance(now int64, due []Ref) []Ref {
 
 // Soonest returns the record whose timer comes up first, the one set first among equals, or 0 when no timer is set.
 // It costs a look at each slot in front of that.
-func (t *Table[K, R]) Soonest() Ref {
+func (t *Table[K, R, C]) Soonest() Ref {
 	if t.wheel.armed == 0 {
 		return 0
 	}

@@ -48,7 +48,7 @@ func (w *wheelModel) set(ref flowtable.Ref, at int64) {
 	w.count++
 }
 
-func (w *wheelModel) schedule(table *flowtable.Table[uint64, record], ref flowtable.Ref, at int64) {
+func (w *wheelModel) schedule(table *flowtable.Table[uint64, record, struct{}], ref flowtable.Ref, at int64) {
 	table.Schedule(ref, at)
 	w.set(ref, at)
 }
@@ -59,7 +59,7 @@ func (w *wheelModel) cancel(ref flowtable.Ref) {
 }
 
 // advance moves both on, and compares what comes up. Time only moves on: see TestWheelClockBack.
-func (w *wheelModel) advance(t *testing.T, table *flowtable.Table[uint64, record], now int64) {
+func (w *wheelModel) advance(t *testing.T, table *flowtable.Table[uint64, record, struct{}], now int64) {
 	t.Helper()
 	w.now = max(w.now, now)
 	var want []flowtable.Ref
@@ -75,7 +75,7 @@ func (w *wheelModel) advance(t *testing.T, table *flowtable.Table[uint64, record
 	require.Equal(t, want, got, "at %v", time.Duration(w.now))
 }
 
-func (w *wheelModel) checkSoonest(t *testing.T, table *flowtable.Table[uint64, record]) {
+func (w *wheelModel) checkSoonest(t *testing.T, table *flowtable.Table[uint64, record, struct{}]) {
 	t.Helper()
 	var want flowtable.Ref
 	for ref, at := range w.ticks {
@@ -102,7 +102,7 @@ func TestWheelModel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(5, 6))
-			table := flowtable.New[uint64, record]()
+			table := flowtable.New[uint64, record, struct{}]()
 			w := newWheelModel()
 			w.now = test.start
 			w.advance(t, table, test.start)
@@ -140,7 +140,7 @@ func TestWheelModel(t *testing.T) {
 }
 
 func TestWheelClockBack(t *testing.T) {
-	table := flowtable.New[uint64, record]()
+	table := flowtable.New[uint64, record, struct{}]()
 	key := uint64(1)
 	ref := table.Insert(1, &key)
 	table.Schedule(ref, 100*second)
@@ -151,7 +151,7 @@ func TestWheelClockBack(t *testing.T) {
 }
 
 func TestWheelPastDeadline(t *testing.T) {
-	table := flowtable.New[uint64, record]()
+	table := flowtable.New[uint64, record, struct{}]()
 	key := uint64(1)
 	ref := table.Insert(1, &key)
 	table.Schedule(ref, 1)
@@ -163,7 +163,7 @@ func TestWheelPastDeadline(t *testing.T) {
 }
 
 func TestRemoveCancelsTimer(t *testing.T) {
-	table := flowtable.New[uint64, record]()
+	table := flowtable.New[uint64, record, struct{}]()
 	var refs []flowtable.Ref
 	for key := range uint64(3) {
 		refs = append(refs, table.Insert(key, &key))
@@ -178,7 +178,7 @@ func TestRemoveCancelsTimer(t *testing.T) {
 // A timer more than a round ahead hides no nearer one that shares its slot.
 func TestSoonestBehindFarTimer(t *testing.T) {
 	for _, slots := range []int64{512, 1 << 13, 1 << 16} {
-		table := flowtable.New[uint64, record]()
+		table := flowtable.New[uint64, record, struct{}]()
 		far, near := uint64(1), uint64(2)
 		a, b := table.Insert(1, &far), table.Insert(2, &near)
 		table.Advance(second, nil)

@@ -57,7 +57,7 @@ func (in *input) flags(cmd *cobra.Command) {
 		v           *int
 	}{
 		{"max-connections", "most `connections` known at a time (default 1048576)", &l.Connections},
-		{"max-lingering", "most ended `connections` kept for their late packets (default 16384)", &l.Lingering},
+		{"max-lingering", "most ended `connections` kept for their late packets (default 2048)", &l.Lingering},
 		{"max-buffered", "most `bytes` of a direction that wait for an earlier one (default 1 MiB)", &l.Buffered},
 		{"max-segments", "most `segments` of a direction that wait for an earlier one (default 512)", &l.Segments},
 		{"max-total-buffered", "most `bytes` that wait in all directions together (default 256 MiB)", &l.TotalBuffered},
