@@ -33,6 +33,9 @@ type Config struct {
 	// Incremental turns the accumulation of payload off: ClientPayload and ServerPayload stay empty, and each
 	// chunk is seen only during its data callback.
 	Incremental bool
+	// Origins keeps, for every delivered byte, which packet carried it: see TCPStream.Segments, PacketAt and
+	// SegmentsOf. It costs 32 bytes a segment, until the stream ends.
+	Origins bool
 	// Midstream says what becomes of connections whose opening was not captured.
 	Midstream Midstream
 	// AnyReset makes every reset close its connection. By default only one that its receiver would have accepted
@@ -75,6 +78,10 @@ type Limits struct {
 	Payload int
 	// TotalPayload is the most bytes that accumulate in all open streams together. Default 256 MiB.
 	TotalPayload int
+	// Origins is the most segments of one direction whose origin is kept. Default 1,048,576.
+	Origins int
+	// TotalOrigins is the most segments of which it is kept in all open streams together. Default 4,194,304.
+	TotalOrigins int
 	// Depth is the most bytes of one direction that are followed; 0 is no limit. What lies deeper is one gap.
 	Depth uint64
 	// Gaps is the most gaps of one direction that are listed by TCPStream.Gaps; OnGap is called for all.
@@ -126,6 +133,8 @@ func (c Config) complete() (Config, error) {
 		{"Limits.TotalBuffered", &c.Limits.TotalBuffered, 256 << 20},
 		{"Limits.Payload", &c.Limits.Payload, 64 << 20},
 		{"Limits.TotalPayload", &c.Limits.TotalPayload, 256 << 20},
+		{"Limits.Origins", &c.Limits.Origins, 1 << 20},
+		{"Limits.TotalOrigins", &c.Limits.TotalOrigins, 1 << 22},
 		{"Limits.Gaps", &c.Limits.Gaps, 4096},
 		{"Limits.Reorder", &c.Limits.Reorder, 32},
 	} {

@@ -1,6 +1,7 @@
 package tcpfollow_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -67,6 +68,37 @@ func ExampleTCPStream_Gaps() {
 	// Output:
 	// missing: 1460 bytes at 6214 (lost)
 	// server sent 8168 bytes that were captured
+}
+
+// Ask which packet carried a byte, and what a packet carried.
+func ExampleTCPStream_PacketAt() {
+	end := func(s *tcpfollow.TCPStream) {
+		i := uint64(bytes.Index(s.ClientPayload(), []byte("Host:")))
+		if o, ok := s.PacketAt(packet.ClientToServer, i); ok {
+			fmt.Printf("the host is named at %d, in frame %d at sequence number %d\n", i, o.Packet, o.Seq)
+			for seg := range s.SegmentsOf(o.Packet) {
+				fmt.Printf("that frame carried %d bytes of the %v, from %d\n", seg.Length, seg.Direction, seg.Offset)
+			}
+		}
+	}
+	follower, err := tcpfollow.New(nil, end, &tcpfollow.Config{Origins: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	file, err := pcapfile.Open("testdata/http.pcap", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer file.Close()
+	if err := follower.Follow(context.Background(), file); err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Output:
+	// the host is named at 16, in frame 4 at sequence number 305419913
+	// that frame carried 86 bytes of the client, from 0
 }
 
 // Stop following a direction once enough of it was seen.

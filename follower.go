@@ -50,8 +50,10 @@ type TCPStreamFollower struct {
 	lingering  []lingerer // a ring
 	nextLinger int        // its oldest
 	nextID     uint64
-	buffered   int // bytes that wait, in all connections
-	payload    int // bytes accumulated, in all streams
+	buffered   int  // bytes that wait, in all connections
+	payload    int  // bytes accumulated, in all streams
+	runs       int  // segments of which the origin is kept, in all streams
+	keeps      bool // something of delivered bytes is kept
 	stats      Stats
 
 	frame   uint64 // being followed
@@ -98,6 +100,7 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 	}
 	return &TCPStreamFollower{
 		cfg: full, native: native, data: data, end: end, decoder: decoder, defrag: defrag,
+		keeps: !full.Incremental || full.Origins,
 		table: flowtable.New[packet.FlowKey, conn, connRest](), clock: math.MinInt64, nextTick: math.MinInt64,
 		seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil

@@ -24,6 +24,7 @@ func fuzzConfig(b byte) tcpfollow.Config {
 	if b&32 != 0 {
 		cfg.Limits = tcpfollow.Limits{
 			Connections: 2, Lingering: 1, Buffered: 500, Segments: 5, TotalBuffered: 700, Payload: 300, TotalPayload: 500, Gaps: 2, Reorder: 3,
+			Origins: 4, TotalOrigins: 6,
 		}
 	}
 	if b&64 != 0 {
@@ -38,7 +39,17 @@ func fuzzConfig(b byte) tcpfollow.Config {
 // run follows what ops say; the recorder checks the rest. Some streams are stopped in their callbacks.
 func run(t testing.TB, config byte, ops []byte, lies bool) *recorder {
 	t.Helper()
-	r := record(t, fuzzConfig(config))
+	cfg := fuzzConfig(config)
+	cfg.Origins = true
+	r := record(t, cfg)
+	src := sources{}
+	r.onEnd = func(s *tcpfollow.TCPStream) {
+		for d, payload := range r.streams[s.ID()].payload {
+			if cfg.Limits.Gaps == 0 && r.follower.Stats().Untraced == 0 {
+				src.check(t, s, packet.Direction(d), payload)
+			}
+		}
+	}
 	calls := 0
 	r.onData = func(s *tcpfollow.TCPStream) {
 		if calls++; len(ops) > 0 && lies {
@@ -52,11 +63,14 @@ func run(t testing.TB, config byte, ops []byte, lies bool) *recorder {
 	}
 	for _, fed := range enginetest.Segments(ops, lies) {
 		seg := fed.TCP
+		src[seg.Number] = seg
 		seg.Payload = bytes.Clone(fed.TCP.Payload)
 		if seg.Missing == 0 && seg.Number%3 == 0 {
-			r.feed(pktgen.Segment(seg.Time, fed.Key.Src(), fed.Key.Dst(), pktgen.TCP{
+			fr := pktgen.Segment(seg.Time, fed.Key.Src(), fed.Key.Dst(), pktgen.TCP{
 				Seq: seg.Seq, Ack: seg.Ack, Flags: seg.Flags, Options: pktgen.WindowScale(3),
-			}, seg.Payload))
+			}, seg.Payload)
+			fr.Number = seg.Number
+			r.feed(fr)
 			continue
 		}
 		r.follower.FeedSegment(fed.Key, seg)

@@ -347,8 +347,8 @@ func (f *TCPStreamFollower) deliver(ref flowtable.Ref, c *conn, from uint8, off 
 		}
 	}
 	f.stats.Bytes += uint64(len(b))
-	if !f.cfg.Incremental {
-		f.accumulate(ref, d, b)
+	if f.keeps {
+		f.keep(ref, d, off, b, &o)
 	}
 	if f.data != nil {
 		st := f.stream(ref)
@@ -365,9 +365,20 @@ func (f *TCPStreamFollower) unwanted(ref flowtable.Ref, d packet.Direction, n ui
 	}
 }
 
+// keep remembers of bytes that are delivered what the user asked for.
+func (f *TCPStreamFollower) keep(ref flowtable.Ref, d packet.Direction, off uint64, b []byte, o *reassemble.Origin) {
+	st := f.stream(ref)
+	if !f.cfg.Incremental {
+		f.accumulate(st, d, b)
+	}
+	if f.cfg.Origins {
+		f.trace(st, d, off, b, o)
+	}
+}
+
 // accumulate adds to what ClientPayload and ServerPayload return.
-func (f *TCPStreamFollower) accumulate(ref flowtable.Ref, d packet.Direction, b []byte) {
-	p := &f.stream(ref).needs().payload[d]
+func (f *TCPStreamFollower) accumulate(st *TCPStream, d packet.Direction, b []byte) {
+	p := &st.needs().payload[d]
 	room := min(f.cfg.Limits.Payload-len(p.bytes), f.cfg.Limits.TotalPayload-f.payload)
 	if p.truncated {
 		room = 0

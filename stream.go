@@ -31,6 +31,7 @@ type extra struct {
 	stalls  [2]stall // by side; valid for sides that are stalled
 	syn     candidate
 	far     [2]*packet.TCP // by side: the last segment out of reach, see resync
+	origins *[2]origins    // by direction; nil without Config.Origins
 }
 
 // payload is what was sent in one direction, and what is missing of it.
@@ -125,7 +126,7 @@ type Chunk struct {
 	Offset uint64
 	// Bytes is borrowed: valid during the callback. It is never empty there.
 	Bytes []byte
-	// Origin is the packet that carried the first of the bytes.
+	// Origin is the packet that carried the first of the bytes, and with the default engine all of them.
 	Origin reassemble.Origin
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -25,6 +26,7 @@ type extractor struct {
 	root    *os.Root
 	w       io.Writer
 	json    bool
+	index   bool // a second file says which packet each byte came from
 	files   map[string]*os.File
 	order   []string // of opening
 	err     error
@@ -35,20 +37,21 @@ type extracted struct {
 	Stream  uint64      `json:"stream"`
 	Dir     string      `json:"dir"`
 	File    string      `json:"file"`
+	Index   string      `json:"index,omitempty"`
 	Bytes   uint64      `json:"bytes"`
 	Missing uint64      `json:"missing"`
 	Gaps    [][2]uint64 `json:"gaps"`
 }
 
-func newExtractor(dir string, s *session, w io.Writer, asJSON bool) (*extractor, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func newExtractor(fl *followFlags, s *session, w io.Writer) (*extractor, error) {
+	if err := os.MkdirAll(fl.extract, 0o700); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(fl.extract)
 	if err != nil {
 		return nil, err
 	}
-	return &extractor{session: s, root: root, w: w, json: asJSON, files: map[string]*os.File{}}, nil
+	return &extractor{session: s, root: root, w: w, json: fl.output == "json", index: fl.index, files: map[string]*os.File{}}, nil
 }
 
 func (x *extractor) name(s *tf.TCPStream, d packet.Direction) string {
@@ -114,12 +117,32 @@ func (x *extractor) data(s *tf.TCPStream) {
 		started = new([2]bool)
 		s.SetUser(started)
 	}
-	f, err := x.file(x.name(s, c.Direction), !started[c.Direction])
+	name, fresh := x.name(s, c.Direction), !started[c.Direction]
 	started[c.Direction] = true
-	if err == nil {
-		_, err = f.Write(c.Bytes)
+	if x.err = x.write(name, fresh, c.Bytes); x.err == nil && x.index {
+		x.err = x.write(name+indexSuffix, fresh, indexLines(c, fresh))
 	}
-	x.err = err
+}
+
+// write appends to a file.
+func (x *extractor) write(name string, fresh bool, b []byte) error {
+	f, err := x.file(name, fresh)
+	if err == nil {
+		_, err = f.Write(b)
+	}
+	return err
+}
+
+// indexSuffix is added to the name of a file for that of its index.
+const indexSuffix = ".index.csv"
+
+// indexLines returns the line of an index for a chunk, and the header in front of the first.
+func indexLines(c tf.Chunk, first bool) (b []byte) {
+	if first {
+		b = append(b, "offset,length,frame,time,seq,ack\n"...)
+	}
+	o := &c.Origin
+	return fmt.Appendf(b, "%d,%d,%d,%s,%d,%d\n", c.Offset, len(c.Bytes), o.Packet, time.Unix(0, o.Time).UTC().Format(time.RFC3339Nano), o.Seq, o.Ack)
 }
 
 func (x *extractor) gap(*tf.TCPStream, tf.Gap) {}
@@ -135,12 +158,16 @@ func (x *extractor) end(s *tf.TCPStream) {
 			continue
 		}
 		name := x.name(s, d)
-		x.err = firstError(x.err, x.closeFile(name))
+		index := ""
+		if x.index {
+			index = name + indexSuffix
+		}
+		x.err = firstError(x.err, x.closeFile(name), x.closeFile(index))
 		if x.err != nil {
 			continue
 		}
 		if x.json {
-			x.err = json.NewEncoder(x.w).Encode(extracted{info.ID, d.String(), name, h.Bytes, h.Missing, x.session.gapList(h)})
+			x.err = json.NewEncoder(x.w).Encode(extracted{info.ID, d.String(), name, index, h.Bytes, h.Missing, x.session.gapList(h)})
 		} else {
 			_, x.err = fmt.Fprintf(x.w, "%s  %d bytes, %d missing\n", name, h.Bytes, h.Missing)
 		}

@@ -2,10 +2,12 @@ package tcpfollow_test
 
 import (
 	"bytes"
+	"encoding/csv"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,6 +26,7 @@ type extractedFile struct {
 	Bytes   uint64      `json:"bytes"`
 	Missing uint64      `json:"missing"`
 	Gaps    [][2]uint64 `json:"gaps"`
+	Index   string      `json:"index"`
 }
 
 func read(t *testing.T, path string) string {
@@ -64,8 +67,8 @@ func TestExtract(t *testing.T) {
 
 	files := jsonLines[extractedFile](t, runOK(t, "follow", "--extract", dir, "-o", "json", data+"http.pcap").stdout)
 	require.Equal(t, []extractedFile{
-		{0, "client", client, 577, 0, [][2]uint64{}},
-		{0, "server", server, 8168, 1460, [][2]uint64{{6214, 1460}}},
+		{0, "client", client, 577, 0, [][2]uint64{}, ""},
+		{0, "server", server, 8168, 1460, [][2]uint64{{6214, 1460}}, ""},
 	}, files)
 	require.Len(t, read(t, filepath.Join(dir, client)), 577, "a second run replaces, it does not append")
 }
@@ -76,6 +79,41 @@ func TestExtractIPv6(t *testing.T) {
 	require.Equal(t, []string{
 		"000000_2001-db8-1--10.51000_2001-db8-2--80.80_client", "000000_2001-db8-1--10.51000_2001-db8-2--80.80_server",
 	}, names(t, dir))
+}
+
+// TestExtractIndex: the index of each file names, for every byte, the packet that it came from.
+func TestExtractIndex(t *testing.T) {
+	for _, capture := range []string{"http.pcap", "wrap.pcap", "conflict.pcap", "snaplen.pcap", "vlan.pcap", "tunnels/vxlan-vlan.pcap"} {
+		dir := t.TempDir()
+		files := jsonLines[extractedFile](t, runOK(t, "follow", "--extract", dir, "--index", "-o", "json", data+capture).stdout)
+		require.NotEmpty(t, files)
+		require.Len(t, names(t, dir), 2*len(files))
+		events := jsonLines[event](t, runOK(t, "follow", "-o", "json", data+capture).stdout)
+		for _, f := range files {
+			require.Equal(t, f.File+".index.csv", f.Index)
+			rows, err := csv.NewReader(strings.NewReader(read(t, filepath.Join(dir, f.Index)))).ReadAll()
+			require.NoError(t, err)
+			require.Equal(t, []string{"offset", "length", "frame", "time", "seq", "ack"}, rows[0])
+			var got, want [][]string
+			for _, row := range rows[1:] {
+				got = append(got, row[:4])
+				for _, n := range row[4:] {
+					_, err := strconv.ParseUint(n, 10, 32)
+					require.NoError(t, err)
+				}
+			}
+			payload := read(t, filepath.Join(dir, f.File))
+			for _, e := range events {
+				if e.Event == "data" && e.Stream == f.Stream && e.Dir == f.Dir {
+					require.True(t, strings.HasPrefix(payload, string(e.Data)))
+					payload = payload[len(e.Data):]
+					want = append(want, []string{fmt.Sprint(e.Offset), fmt.Sprint(e.Length), fmt.Sprint(e.Frame), e.Time})
+				}
+			}
+			require.Empty(t, payload)
+			require.Equal(t, want, got)
+		}
+	}
 }
 
 // TestExtractMany: more streams at a time than files are kept open.

@@ -34,6 +34,7 @@ type followFlags struct {
 	raw         string
 	streams     []uint
 	extract     string
+	index       bool
 	write       string
 	color       string
 	asCaptured  bool
@@ -66,6 +67,7 @@ it happened: open, data (in base64), gap, conflict, end.`,
 	f.BoolVar(&fl.hex, "hex", false, "show bytes in hexadecimal")
 	f.StringVar(&fl.raw, "raw", "", "write the bytes of one side, `client|server`, and nothing else")
 	f.StringVar(&fl.extract, "extract", "", "write what each side sent to a file of its own in `dir`")
+	f.BoolVar(&fl.index, "index", false, "with --extract, add to each file one that says which packet its bytes came from")
 	f.StringVarP(&fl.write, "write", "w", "", "write the packets of the streams to a capture `file`")
 	f.BoolVar(&fl.asCaptured, "as-captured", false, "show bytes as they come, instead of stream by stream")
 	f.StringVar(&fl.color, "color", "auto", "colour: auto, always, never")
@@ -159,6 +161,8 @@ func (fl *followFlags) check() error {
 		return cli.Usage("--raw: %q is none of client, server", fl.raw)
 	case shape > 1:
 		return cli.Usage("only one of --hex, --raw, --extract and -o json can be had at a time")
+	case fl.index && fl.extract == "":
+		return cli.Usage("--index goes with --extract")
 	case fl.write == "-" && (shape > 0 && fl.extract == "" || fl.output == "json"):
 		return cli.Usage("-w - leaves standard output to the packets")
 	case fl.maxRendered < 0:
@@ -170,7 +174,7 @@ func (fl *followFlags) check() error {
 func newViewer(fl *followFlags, s *session, out io.Writer, colors cli.Palette) (viewer, error) {
 	switch {
 	case fl.extract != "":
-		x, err := newExtractor(fl.extract, s, out, fl.output == "json")
+		x, err := newExtractor(fl, s, out)
 		if err != nil {
 			return nil, err
 		}

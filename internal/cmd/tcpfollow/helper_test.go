@@ -100,6 +100,7 @@ type event struct {
 	Length uint64 `json:"length"`
 	Data   []byte `json:"data"`
 	Reason string `json:"reason"`
+	Time   string `json:"time"`
 }
 
 // captures returns the paths of all captures that are whole.

@@ -81,6 +81,7 @@ func TestUsage(t *testing.T) {
 		{"only one of --hex, --raw, --extract and -o json can be had at a time", []string{"follow", "--hex", "--raw", "client", file}},
 		{"only one of --hex, --raw, --extract and -o json can be had at a time", []string{"follow", "--extract", "x", "--hex", file}},
 		{"only one of --hex, --raw, --extract and -o json can be had at a time", []string{"follow", "-o", "json", "--hex", file}},
+		{"--index goes with --extract", []string{"follow", "--index", file}},
 		{"--max-rendered: negative", []string{"follow", "--max-rendered", "-1", file}},
 		{"config: negative Limits.Buffered", []string{"follow", "--max-buffered", "-1", file}},
 		{"config: negative Timeouts.Idle", []string{"bench", "--idle-timeout", "-1s", file}},
