@@ -183,6 +183,9 @@ func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
 	}
 	if st.more != nil {
 		f.payload -= len(st.more.payload[0].bytes) + len(st.more.payload[1].bytes)
+		if h := st.more.history; h != nil {
+			f.history -= len(h[0].buf) + len(h[1].buf)
+		}
 		if t := st.more.origins; t != nil {
 			f.runs -= len(t[0].runs) + len(t[1].runs)
 		}

@@ -33,6 +33,9 @@ type Config struct {
 	// Incremental turns the accumulation of payload off: ClientPayload and ServerPayload stay empty, and each
 	// chunk is seen only during its data callback.
 	Incremental bool
+	// History is how many of the last bytes of a direction are kept to compare late copies with, when payload does not
+	// accumulate, or no more. What cannot be compared counts as Stats.Unverified. Default 0.
+	History int
 	// Origins keeps, for every delivered byte, which packet carried it: see TCPStream.Segments, PacketAt and
 	// SegmentsOf. It costs 32 bytes a segment, until the stream ends.
 	Origins bool
@@ -78,6 +81,8 @@ type Limits struct {
 	Payload int
 	// TotalPayload is the most bytes that accumulate in all open streams together. Default 256 MiB.
 	TotalPayload int
+	// TotalHistory is the most bytes that Config.History takes for all open streams together. Default 64 MiB.
+	TotalHistory int
 	// Origins is the most segments of one direction whose origin is kept. Default 1,048,576.
 	Origins int
 	// TotalOrigins is the most segments of which it is kept in all open streams together. Default 4,194,304.
@@ -118,6 +123,9 @@ func (c Config) complete() (Config, error) {
 	case c.Overlap != reassemble.OverlapBSD || c.OverlapFor != nil:
 		return c, errors.New("config: Overlap and OverlapFor are for the default engine")
 	}
+	if c.History < 0 {
+		return c, errors.New("config: negative History")
+	}
 	if c.Midstream > MidstreamIgnore {
 		return c, fmt.Errorf("config: unknown Midstream %d", c.Midstream)
 	}
@@ -133,6 +141,7 @@ func (c Config) complete() (Config, error) {
 		{"Limits.TotalBuffered", &c.Limits.TotalBuffered, 256 << 20},
 		{"Limits.Payload", &c.Limits.Payload, 64 << 20},
 		{"Limits.TotalPayload", &c.Limits.TotalPayload, 256 << 20},
+		{"Limits.TotalHistory", &c.Limits.TotalHistory, 64 << 20},
 		{"Limits.Origins", &c.Limits.Origins, 1 << 20},
 		{"Limits.TotalOrigins", &c.Limits.TotalOrigins, 1 << 22},
 		{"Limits.Gaps", &c.Limits.Gaps, 4096},

@@ -53,7 +53,9 @@ type TCPStreamFollower struct {
 	buffered   int  // bytes that wait, in all connections
 	payload    int  // bytes accumulated, in all streams
 	runs       int  // segments of which the origin is kept, in all streams
+	history    int  // bytes of rings, in all streams
 	keeps      bool // something of delivered bytes is kept
+	scratch    []byte
 	stats      Stats
 
 	frame   uint64 // being followed
@@ -100,7 +102,7 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 	}
 	return &TCPStreamFollower{
 		cfg: full, native: native, data: data, end: end, decoder: decoder, defrag: defrag,
-		keeps: !full.Incremental || full.Origins,
+		keeps: !full.Incremental || full.Origins || full.History > 0,
 		table: flowtable.New[packet.FlowKey, conn, connRest](), clock: math.MinInt64, nextTick: math.MinInt64,
 		seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil

@@ -25,6 +25,8 @@ func TestConfigErrors(t *testing.T) {
 		"config: negative Limits.TotalBuffered":                          {Limits: limits{TotalBuffered: -1}},
 		"config: negative Limits.Payload":                                {Limits: limits{Payload: -1}},
 		"config: negative Limits.TotalPayload":                           {Limits: limits{TotalPayload: -1}},
+		"config: negative History":                                       {History: -1},
+		"config: negative Limits.TotalHistory":                           {Limits: limits{TotalHistory: -1}},
 		"config: negative Limits.Origins":                                {Limits: limits{Origins: -1}},
 		"config: negative Limits.TotalOrigins":                           {Limits: limits{TotalOrigins: -1}},
 		"config: negative Limits.Gaps":                                   {Limits: limits{Gaps: -1}},

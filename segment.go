@@ -371,6 +371,9 @@ func (f *TCPStreamFollower) keep(ref flowtable.Ref, d packet.Direction, off uint
 	if !f.cfg.Incremental {
 		f.accumulate(st, d, b)
 	}
+	if f.cfg.History > 0 && (f.cfg.Incremental || st.more.payload[d].truncated) {
+		f.remember(st, d, off, b)
+	}
 	if f.cfg.Origins {
 		f.trace(st, d, off, b, o)
 	}

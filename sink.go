@@ -37,9 +37,8 @@ func (k *sink) Old(h *reassemble.Half, off uint64, b []byte, o reassemble.Origin
 		f.stats.Unverified += uint64(len(b))
 		return
 	}
-	p := &more.payload[d]
 	for len(b) > 0 {
-		old, n := p.at(off, len(b))
+		old, n := f.firstCopy(more, d, off, len(b))
 		if len(old) == 0 {
 			f.stats.Unverified += uint64(n)
 		} else if !bytes.Equal(old, b[:n]) {
@@ -54,28 +53,6 @@ func (k *sink) Old(h *reassemble.Half, off uint64, b []byte, o reassemble.Origin
 func (k *sink) Conflict(h *reassemble.Half, off uint64, old, b []byte, keptNew bool, o reassemble.Origin) {
 	f, c, side := k.where(h)
 	f.conflict(f.at, Conflict{c.direction(side), off, old, b, keptNew, o})
-}
-
-// at looks for n accumulated bytes at a stream offset. It returns how many of them lie together: either all
-// accumulated, and then the bytes, or all in a gap or beyond what accumulates.
-func (p *payload) at(off uint64, n int) (b []byte, run int) {
-	var before uint64
-	for _, g := range p.gaps {
-		if off < g.Offset {
-			n = int(min(uint64(n), g.Offset-off))
-			break
-		}
-		if end := g.Offset + g.Length; off < end {
-			return nil, int(min(uint64(n), end-off))
-		}
-		before += g.Length
-	}
-	off -= before
-	if off >= uint64(len(p.bytes)) || p.unlisted > 0 {
-		return nil, n
-	}
-	b = p.bytes[off:min(off+uint64(n), uint64(len(p.bytes)))]
-	return b, len(b)
 }
 
 func (f *TCPStreamFollower) conflict(ref flowtable.Ref, x Conflict) {

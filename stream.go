@@ -32,6 +32,7 @@ type extra struct {
 	syn     candidate
 	far     [2]*packet.TCP // by side: the last segment out of reach, see resync
 	origins *[2]origins    // by direction; nil without Config.Origins
+	history *[2]ring       // by direction; nil without Config.History
 }
 
 // payload is what was sent in one direction, and what is missing of it.

@@ -63,6 +63,8 @@ type Stats struct {
 	LimitBuffered, LimitTotal, LimitHole uint64
 	// LimitConnections counts evictions, LimitPayload and LimitDepth directions that were cut.
 	LimitConnections, LimitPayload, LimitDepth uint64
+	// LimitHistory counts directions of which less is kept than Config.History, because of Limits.TotalHistory.
+	LimitHistory uint64
 	// LimitOrigins counts directions of which not all origins are kept, Untraced the bytes that have none.
 	LimitOrigins, Untraced uint64
 }

@@ -69,18 +69,21 @@ func jsonLines[T any](t *testing.T, text string) []T {
 
 // row is a line of ls -o json.
 type row struct {
-	Stream       uint64      `json:"stream"`
-	Client       string      `json:"client"`
-	Server       string      `json:"server"`
-	Start        string      `json:"start"`
-	End          string      `json:"end"`
-	ClientBytes  uint64      `json:"client_bytes"`
-	ServerBytes  uint64      `json:"server_bytes"`
-	ClientGaps   [][2]uint64 `json:"client_gaps"`
-	ServerGaps   [][2]uint64 `json:"server_gaps"`
-	ClientSHA256 string      `json:"client_sha256"`
-	ServerSHA256 string      `json:"server_sha256"`
-	Layers       string      `json:"layers"`
+	Stream      uint64      `json:"stream"`
+	Client      string      `json:"client"`
+	Server      string      `json:"server"`
+	Start       string      `json:"start"`
+	End         string      `json:"end"`
+	ClientBytes uint64      `json:"client_bytes"`
+	ServerBytes uint64      `json:"server_bytes"`
+	ClientGaps  [][2]uint64 `json:"client_gaps"`
+	ServerGaps  [][2]uint64 `json:"server_gaps"`
+
+	ClientConflicts int    `json:"client_conflicts"`
+	ServerConflicts int    `json:"server_conflicts"`
+	ClientSHA256    string `json:"client_sha256"`
+	ServerSHA256    string `json:"server_sha256"`
+	Layers          string `json:"layers"`
 }
 
 func list(t *testing.T, args ...string) []row {

@@ -61,11 +61,13 @@ func (in *input) flags(cmd *cobra.Command) {
 		{"max-buffered", "most `bytes` of a direction that wait for an earlier one (default 1 MiB)", &l.Buffered},
 		{"max-segments", "most `segments` of a direction that wait for an earlier one (default 512)", &l.Segments},
 		{"max-total-buffered", "most `bytes` that wait in all directions together (default 256 MiB)", &l.TotalBuffered},
+		{"max-total-history", "most `bytes` that --history takes for all open streams together (default 64 MiB)", &l.TotalHistory},
 		{"max-gaps", "most `gaps` of a direction that are listed (default 4096)", &l.Gaps},
 		{"reorder-segments", "how many `segments` late a packet may be before a hole counts as lost (default 32)", &l.Reorder},
 	} {
 		fl.IntVar(f.v, f.name, 0, f.usage)
 	}
+	fl.IntVar(&in.cfg.History, "history", 0, "compare late copies with the last `bytes` of a direction, where payload is not kept (default none)")
 	fl.Uint64Var(&l.Depth, "depth", 0, "follow only so many `bytes` of each direction (default no limit)")
 	t := &in.cfg.Timeouts
 	for _, f := range []struct {

@@ -204,6 +204,26 @@ func TestLimitsTogether(t *testing.T) {
 	require.Equal(t, 2, strings.Count(r.stderr, "\n"))
 }
 
+// TestHistory: without payload kept, late copies are compared with the last bytes, as far as those reach.
+func TestHistory(t *testing.T) {
+	conflicts := func(args ...string) int {
+		var n int
+		for _, s := range list(t, append(args, data+"conflict.pcap")...) {
+			n += s.ClientConflicts + s.ServerConflicts
+		}
+		return n
+	}
+	want := conflicts()
+	require.NotZero(t, want)
+	none, all := conflicts("--compare=false"), conflicts("--compare=false", "--history", "1000")
+	require.Equal(t, want, all)
+	require.Less(t, none, all, "held copies are compared in any case")
+	require.Equal(t, want, conflicts("--max-payload", "1", "--history", "1000"))
+	r := run("ls", "-q", "--compare=false", "--history", "1000", "--max-total-history", "1", data+"conflict.pcap")
+	require.Equal(t, cli.ExitPartial, r.code)
+	require.Regexp(t, `^tcpfollow: results are partial: limits reached: --max-total-history \(\d+ times?\)\n$`, r.stderr)
+}
+
 // TestFileLimits: the limits on files reach the reader.
 func TestFileLimits(t *testing.T) {
 	var zipped bytes.Buffer

@@ -237,9 +237,9 @@ func (s *session) printSummary() {
 // limits names the flags whose limits cost something, and how often they did.
 func (s *session) limits() []string {
 	st, frags := s.follower.Stats(), s.follower.DefragmenterStats()
-	var payload, gaps uint64
+	var payload, history, gaps uint64
 	if st.Unverified > 0 { // a copy had nothing left to be compared with
-		payload = st.LimitPayload
+		payload, history = st.LimitPayload, st.LimitHistory
 	}
 	if s.unlisted {
 		gaps = 1
@@ -255,6 +255,7 @@ func (s *session) limits() []string {
 		{st.LimitConnections, "--max-connections"},
 		{st.LimitDepth, "--depth"},
 		{payload, "--max-payload or --max-total-payload"},
+		{history, "--max-total-history"},
 		{gaps, "--max-gaps"},
 		{frags.Evicted, "--max-datagrams or --max-fragment-bytes"},
 		{frags.Overfull, "--max-fragments"},
