@@ -27,6 +27,8 @@ type Config struct {
 	OnGap func(*TCPStream, Gap)
 	// OnConflict is called when bytes came twice and differ.
 	OnConflict func(*TCPStream, Conflict)
+	// OnUrgent is called for each urgent octet that UrgentOutOfBand takes out of a stream, at its place.
+	OnUrgent func(*TCPStream, Urgent)
 	// OnError is called for each frame that could not be decoded, with a *packet.DecodeError.
 	OnError func(error)
 
@@ -41,6 +43,8 @@ type Config struct {
 	Origins bool
 	// Midstream says what becomes of connections whose opening was not captured.
 	Midstream Midstream
+	// Urgent says what becomes of urgent data. Default UrgentInline.
+	Urgent UrgentPolicy
 	// AnyReset makes every reset close its connection. By default only one that its receiver would have accepted
 	// does: at the next expected or last acknowledged byte (RFC 5961 §3.2).
 	AnyReset bool
@@ -73,7 +77,8 @@ type Limits struct {
 	// Buffered is the most bytes of one direction that wait for an earlier one, with 64 for each run of them.
 	// Default 1 MiB.
 	Buffered int
-	// Segments is the most segments of one direction that come while the same earlier byte is missing. Default 512.
+	// Segments is the most segments of one direction that come while the same earlier byte is missing, and the most
+	// urgent octets of one that are waited for. Default 512.
 	Segments int
 	// TotalBuffered is the most bytes that wait in all directions together, counted like Buffered. Default 256 MiB.
 	TotalBuffered int
@@ -89,7 +94,8 @@ type Limits struct {
 	TotalOrigins int
 	// Depth is the most bytes of one direction that are followed; 0 is no limit. What lies deeper is one gap.
 	Depth uint64
-	// Gaps is the most gaps of one direction that are listed by TCPStream.Gaps; OnGap is called for all.
+	// Gaps is the most gaps of one direction that are listed by TCPStream.Gaps; OnGap is called for all. It is also the
+	// most urgent octets taken out of one that late copies are compared with.
 	// Default 4096.
 	Gaps int
 	// Reorder is how many segments of a connection a packet may be late by: that many are held at a start in
@@ -125,6 +131,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.History < 0 {
 		return c, errors.New("config: negative History")
+	}
+	if c.Urgent > UrgentOutOfBand {
+		return c, fmt.Errorf("config: unknown Urgent %d", c.Urgent)
 	}
 	if c.Midstream > MidstreamIgnore {
 		return c, fmt.Errorf("config: unknown Midstream %d", c.Midstream)

@@ -60,6 +60,7 @@ const (
 	stopped                        // the user wants no more
 	deep                           // Limits.Depth was reached
 	stalled                        // there is a stall in the connection's extra part
+	pointing                       // an urgent octet is to be taken out
 )
 
 type connFlags uint8

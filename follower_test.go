@@ -312,7 +312,7 @@ func TestFeedAfterClose(t *testing.T) {
 }
 
 // callbacks are the places from which a user can call back into the follower.
-var callbacks = []string{"open", "data", "gap", "conflict", "end", "error"}
+var callbacks = []string{"open", "data", "gap", "conflict", "urgent", "end", "error"}
 
 // inCallback returns a follower that calls f from inside the callback named, and frames that bring each of them about.
 func inCallback(t *testing.T, name string, f func(r *recorder, s *tcpfollow.TCPStream)) (*recorder, []packet.Frame) {
@@ -327,11 +327,13 @@ func inCallback(t *testing.T, name string, f func(r *recorder, s *tcpfollow.TCPS
 		OnOpen:     func(s *tcpfollow.TCPStream) { call("open", s) },
 		OnGap:      func(s *tcpfollow.TCPStream, _ tcpfollow.Gap) { call("gap", s) },
 		OnConflict: func(s *tcpfollow.TCPStream, _ tcpfollow.Conflict) { call("conflict", s) },
+		OnUrgent:   func(s *tcpfollow.TCPStream, _ tcpfollow.Urgent) { call("urgent", s) },
 		OnError:    func(error) { call("error", nil) },
+		Urgent:     tcpfollow.UrgentOutOfBand,
 	})
 	r.onData = func(s *tcpfollow.TCPStream) { call("data", s) }
 	r.onEnd = func(s *tcpfollow.TCPStream) { call("end", s) }
-	c := talk()
+	c := urge(talk(), "!", 1)
 	at := c.Next(client)
 	c.Segment(client, packet.ACK, at-5, []byte("other")) // a conflict
 	c.Segment(client, packet.ACK, at+10, []byte("behind a hole"))

@@ -19,7 +19,7 @@ import (
 func fuzzConfig(b byte) tcpfollow.Config {
 	cfg := tcpfollow.Config{
 		Incremental: b&1 != 0, AnyReset: b&2 != 0, Overlap: reassemble.Overlap(b >> 2 % 6),
-		Midstream: tcpfollow.Midstream(b >> 4 & 1),
+		Midstream: tcpfollow.Midstream(b >> 4 & 1), Urgent: tcpfollow.UrgentOutOfBand * tcpfollow.UrgentPolicy(b>>3&1),
 	}
 	if b&32 != 0 {
 		cfg.Limits = tcpfollow.Limits{
@@ -46,7 +46,7 @@ func run(t testing.TB, config byte, ops []byte, lies bool) *recorder {
 	r.onEnd = func(s *tcpfollow.TCPStream) {
 		for d, payload := range r.streams[s.ID()].payload {
 			if cfg.Limits.Gaps == 0 && r.follower.Stats().Untraced == 0 {
-				src.check(t, s, packet.Direction(d), payload)
+				src.check(t, s, packet.Direction(d), payload, r.streams[s.ID()].octets[d]...)
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func run(t testing.TB, config byte, ops []byte, lies bool) *recorder {
 		seg.Payload = bytes.Clone(fed.TCP.Payload)
 		if seg.Missing == 0 && seg.Number%3 == 0 {
 			fr := pktgen.Segment(seg.Time, fed.Key.Src(), fed.Key.Dst(), pktgen.TCP{
-				Seq: seg.Seq, Ack: seg.Ack, Flags: seg.Flags, Options: pktgen.WindowScale(3),
+				Seq: seg.Seq, Ack: seg.Ack, Flags: seg.Flags, Urgent: seg.Urgent, Options: pktgen.WindowScale(3),
 			}, seg.Payload)
 			fr.Number = seg.Number
 			r.feed(fr)

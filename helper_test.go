@@ -34,13 +34,24 @@ type recorded struct {
 	info    tcpfollow.StreamInfo // at the end
 	next    [2]uint64
 	payload [2][]byte
+	octets  [2][]uint64 // offsets of urgent octets
 }
 
 // record returns a follower with cfg and a recorder of it.
 func record(t testing.TB, cfg tcpfollow.Config) *recorder {
 	t.Helper()
 	r := &recorder{t: t}
-	open, gap, conflict := cfg.OnOpen, cfg.OnGap, cfg.OnConflict
+	open, gap, conflict, urgent := cfg.OnOpen, cfg.OnGap, cfg.OnConflict, cfg.OnUrgent
+	cfg.OnUrgent = func(s *tcpfollow.TCPStream, u tcpfollow.Urgent) {
+		st := r.of(s)
+		require.Equal(t, st.next[u.Direction], u.Offset)
+		st.next[u.Direction]++
+		st.octets[u.Direction] = append(st.octets[u.Direction], u.Offset)
+		r.logf("#%d urgent %v %d %q from %d", s.ID(), u.Direction, u.Offset, u.Byte, u.Origin.Packet)
+		if urgent != nil {
+			urgent(s, u)
+		}
+	}
 	cfg.OnOpen = func(s *tcpfollow.TCPStream) {
 		r.open(s)
 		if open != nil {

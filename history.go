@@ -99,9 +99,15 @@ func (r *ring) at(off uint64, n int, scratch []byte) (b []byte, run int) {
 func (f *TCPStreamFollower) firstCopy(more *extra, d packet.Direction, off uint64, n int) (b []byte, run int) {
 	p := &more.payload[d]
 	at, n, delivered := p.locate(off, n)
-	switch {
-	case !delivered:
+	if !delivered {
 		return nil, n
+	}
+	if more.urgent != nil {
+		if b, at, n = more.urgent[d].locate(off, at, n); b != nil {
+			return b, n
+		}
+	}
+	switch {
 	case p.unlisted == 0 && at < uint64(len(p.bytes)):
 		b = p.bytes[at:min(at+uint64(n), uint64(len(p.bytes)))]
 		return b, len(b)

@@ -1,6 +1,7 @@
 package tcpfollow_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -32,10 +33,15 @@ func sourcesOf(t testing.TB, frames []packet.Frame) sources {
 }
 
 // check holds the origins of a stream against the packets that they name: all that was delivered of a direction, and
-// nothing else, is in its segments, and each byte is in its packet at the place that its sequence number says.
-func (src sources) check(t testing.TB, s *tcpfollow.TCPStream, d packet.Direction, payload []byte) {
+// nothing else, is in its segments, and each byte is in its packet at the place that its sequence number says. octets
+// are the offsets of those that were taken out.
+func (src sources) check(t testing.TB, s *tcpfollow.TCPStream, d packet.Direction, payload []byte, octets ...uint64) {
 	t.Helper()
-	gaps := s.Gaps(d)
+	gaps := slices.Clone(s.Gaps(d))
+	for _, off := range octets {
+		gaps = append(gaps, tcpfollow.Gap{Offset: off, Length: 1})
+	}
+	slices.SortFunc(gaps, func(a, b tcpfollow.Gap) int { return cmp.Compare(a.Offset, b.Offset) })
 	var at uint64
 	for seg := range s.Segments(d) {
 		for len(gaps) > 0 && gaps[0].Offset == at {

@@ -77,6 +77,8 @@ func (f *TCPStreamFollower) follow(ref flowtable.Ref, c *conn, from uint8, seg *
 			return f.held(ref, c, from, seg)
 		}
 		v = f.bytes(ref, c, from, seg)
+	} else if seg.Flags.Has(packet.URG) && s.has(known) {
+		f.pointed(ref, c, from, seg)
 	}
 	if !c.has(connEnded) {
 		f.giveUp(ref, c)
@@ -95,7 +97,7 @@ func (f *TCPStreamFollower) follow(ref flowtable.Ref, c *conn, from uint8, seg *
 // the segment is of another kind.
 func (f *TCPStreamFollower) inOrder(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) (Verdict, bool) {
 	s, peer := &c.side[from], &c.side[from^1]
-	if c.flags != connAnnounced|connEstablished || seg.Flags&(packet.SYN|packet.FIN|packet.RST|packet.ACK) != packet.ACK ||
+	if c.flags != connAnnounced|connEstablished || seg.Flags&(packet.SYN|packet.FIN|packet.RST|packet.ACK|packet.URG) != packet.ACK ||
 		s.flags&^(synSeen|ackKnown) != known || !peer.has(known|ackKnown) || s.Ref != 0 || seg.Missing != 0 ||
 		seg.Seq != s.seqAt(s.Next) || int32(seg.Ack-peer.acked) < 0 || int32(peer.seqAt(peer.Next)-seg.Ack) < 0 {
 		return 0, false
@@ -126,6 +128,9 @@ func (f *TCPStreamFollower) bytes(ref flowtable.Ref, c *conn, from uint8, seg *p
 			return v
 		}
 		return OutOfWindow
+	}
+	if seg.Flags.Has(packet.URG) {
+		f.pointed(ref, c, from, seg)
 	}
 	data, missing := seg.Payload, uint64(seg.Missing)
 	end := off + int64(len(data)) + int64(missing)
@@ -334,6 +339,12 @@ func (f *TCPStreamFollower) deliver(ref flowtable.Ref, c *conn, from uint8, off 
 	if s.has(stopped) {
 		f.unwanted(ref, d, uint64(len(b)))
 		return
+	}
+	if s.has(pointing) {
+		if i, ok := f.urgentIn(ref, c, from, off, len(b)); ok {
+			f.deliverAround(ref, c, from, off, b, o, i)
+			return
+		}
 	}
 	if depth := f.cfg.Limits.Depth; depth > 0 && off+uint64(len(b)) >= depth {
 		keep := depth - min(off, depth)

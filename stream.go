@@ -31,6 +31,7 @@ type extra struct {
 	stalls  [2]stall // by side; valid for sides that are stalled
 	syn     candidate
 	far     [2]*packet.TCP // by side: the last segment out of reach, see resync
+	urgent  *[2]urgents    // by direction; nil unless octets are taken out
 	origins *[2]origins    // by direction; nil without Config.Origins
 	history *[2]ring       // by direction; nil without Config.History
 }
@@ -40,7 +41,7 @@ type payload struct {
 	bytes     []byte
 	gaps      []Gap
 	missing   uint64 // the sum of gaps
-	unlisted  int    // gaps beyond Limits.Gaps
+	unlisted  int    // gaps, and urgent octets taken out, beyond Limits.Gaps
 	unwanted  uint64 // bytes passed over after Stop
 	conflicts int
 	truncated bool
@@ -123,7 +124,8 @@ func (r EndReason) String() string {
 type Chunk struct {
 	// Direction says who sent it.
 	Direction packet.Direction
-	// Offset is its place in the stream; the first byte after the SYN, or the first seen, has 0.
+	// Offset is its place in the stream; the first byte after the SYN, or the first seen, has 0. Chunks follow each
+	// other without a break, but for gaps and for urgent octets that were taken out.
 	Offset uint64
 	// Bytes is borrowed: valid during the callback. It is never empty there.
 	Bytes []byte
@@ -160,6 +162,8 @@ type Half struct {
 	Gaps []Gap
 	// Missing is the number of missing bytes, those of unlisted gaps included.
 	Missing uint64
+	// Urgent is the number of urgent octets that were taken out, see UrgentPolicy.
+	Urgent uint64
 	// Conflicts is the number of conflicts.
 	Conflicts int
 	// FIN says that the sender finished, and everything before was delivered or given up.
@@ -322,8 +326,12 @@ func (s *TCPStream) Info() StreamInfo {
 	}
 	for d := range info.Halves {
 		p, side := &more.payload[d], &c.side[uint8(d)^c.client]
+		var urgent uint64
+		if more.urgent != nil {
+			urgent = more.urgent[d].count
+		}
 		info.Halves[d] = Half{
-			Bytes: side.Next - p.missing - p.unwanted, Gaps: p.gaps, Missing: p.missing, Conflicts: p.conflicts, FIN: side.done(),
+			Bytes: side.Next - p.missing - p.unwanted - urgent, Urgent: urgent, Gaps: p.gaps, Missing: p.missing, Conflicts: p.conflicts, FIN: side.done(),
 			Truncated: p.truncated,
 		}
 	}

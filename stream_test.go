@@ -199,7 +199,7 @@ func TestIncremental(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	for _, name := range callbacks[:4] { // open, data, gap, conflict
+	for _, name := range callbacks[:5] { // open, data, gap, conflict, urgent
 		for _, direction := range []packet.Direction{client, server} {
 			t.Run(name+"/"+direction.String(), func(t *testing.T) {
 				var next [2]uint64
@@ -227,7 +227,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestStopAll(t *testing.T) {
-	for _, name := range callbacks[:4] {
+	for _, name := range callbacks[:5] {
 		t.Run(name, func(t *testing.T) {
 			events := 0
 			r, frames := inCallback(t, name, func(r *recorder, s *tcpfollow.TCPStream) {

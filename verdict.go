@@ -63,6 +63,9 @@ type Stats struct {
 	LimitBuffered, LimitTotal, LimitHole uint64
 	// LimitConnections counts evictions, LimitPayload and LimitDepth directions that were cut.
 	LimitConnections, LimitPayload, LimitDepth uint64
+	// UrgentSegments counts segments with an urgent pointer, Urgent the octets that were taken out, and LimitUrgent
+	// those that were left in because more than Limits.Segments were waited for.
+	UrgentSegments, Urgent, LimitUrgent uint64
 	// LimitHistory counts directions of which less is kept than Config.History, because of Limits.TotalHistory.
 	LimitHistory uint64
 	// LimitOrigins counts directions of which not all origins are kept, Untraced the bytes that have none.

@@ -89,6 +89,10 @@ func Segments(ops []byte, lies bool) []Fed {
 			continue
 		case 22:
 			seg.Flags = packet.TCPFlags(ops[2]) | packet.TCPFlags(ops[3]&1)<<8
+		case 24:
+			seg.Flags |= packet.URG
+			seg.Urgent = uint16(ops[3] & 127)
+			from.next += size
 		case 23:
 			size *= 300
 			from.next += size

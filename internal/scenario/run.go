@@ -38,6 +38,8 @@ type runner struct {
 	log      []event
 	fed      int // calls so far
 	verdicts bool
+	drops    bool                 // urgent octets are left out,
+	dropped  map[[2]uint64]uint64 // so many of a stream's direction
 	problems []string
 	payload  map[uint64]*[2][]byte // what was delivered
 	offset   map[uint64]*[2]uint64 // up to where, gaps included
@@ -59,12 +61,13 @@ func (s *Script) Run(engine reassemble.Engine, v Variant) (log, problems []strin
 	r := &runner{
 		variant: v, now: epoch, isn: [2]uint32{1000, 5000},
 		client: netip.MustParseAddrPort("192.0.2.1:1000"), server: netip.MustParseAddrPort("192.0.2.2:80"),
-		sent: map[netip.AddrPort]*[2]int64{}, payload: map[uint64]*[2][]byte{}, offset: map[uint64]*[2]uint64{}, ended: map[uint64]bool{},
+		sent: map[netip.AddrPort]*[2]int64{}, payload: map[uint64]*[2][]byte{}, offset: map[uint64]*[2]uint64{}, ended: map[uint64]bool{}, dropped: map[[2]uint64]uint64{},
 	}
-	cfg := &tcpfollow.Config{Engine: engine, OnOpen: r.open, OnGap: r.gap, OnConflict: r.conflict}
+	cfg := &tcpfollow.Config{Engine: engine, OnOpen: r.open, OnGap: r.gap, OnConflict: r.conflict, OnUrgent: r.urgent}
 	if err := settings(cfg, s.config); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
+	r.drops = cfg.Urgent == tcpfollow.UrgentDrop
 	if r.follower, err = tcpfollow.New(r.data, r.end, cfg); err != nil {
 		return nil, nil, err
 	}
@@ -99,6 +102,12 @@ func settings(cfg *tcpfollow.Config, set map[string]string) error {
 			if v == "ignore" {
 				cfg.Midstream = tcpfollow.MidstreamIgnore
 			}
+		case "urgent":
+			policy, ok := map[string]tcpfollow.UrgentPolicy{"inline": tcpfollow.UrgentInline, "drop": tcpfollow.UrgentDrop, "oob": tcpfollow.UrgentOutOfBand}[v]
+			if !ok {
+				return fmt.Errorf("unknown urgent policy %q", v)
+			}
+			cfg.Urgent = policy
 		case "anyreset":
 			cfg.AnyReset = true
 		case "incremental":
@@ -258,6 +267,11 @@ func (r *runner) open(s *tcpfollow.TCPStream) {
 func (r *runner) next(s *tcpfollow.TCPStream, what string, d packet.Direction, off, n uint64) {
 	id := s.ID()
 	at := r.offset[id]
+	if at != nil && r.drops { // octets that were left out take their place, too
+		left := s.Info().Halves[d].Urgent
+		at[d] += left - r.dropped[[2]uint64{id, uint64(d)}]
+		r.dropped[[2]uint64{id, uint64(d)}] = left
+	}
 	switch {
 	case at == nil:
 		r.problem("#%d: %s before open", id, what)
@@ -284,7 +298,7 @@ func (r *runner) data(s *tcpfollow.TCPStream) {
 		r.problem("#%d: the payload so far is not what was delivered", id)
 	}
 	if n := len(r.log); n > 0 {
-		if last := &r.log[n-1]; last.data != nil && last.fed == r.fed && last.id == id && last.dir == c.Direction {
+		if last := &r.log[n-1]; last.data != nil && last.fed == r.fed && last.id == id && last.dir == c.Direction && last.off+uint64(len(last.data)) == c.Offset {
 			last.data = append(last.data, c.Bytes...)
 			return
 		}
@@ -295,6 +309,11 @@ func (r *runner) data(s *tcpfollow.TCPStream) {
 func (r *runner) gap(s *tcpfollow.TCPStream, g tcpfollow.Gap) {
 	r.next(s, "gap", g.Direction, g.Offset, g.Length)
 	r.log = append(r.log, event{text: fmt.Sprintf("#%d gap %s %d+%d %v", s.ID(), letter(g.Direction), g.Offset, g.Length, g.Reason), fed: r.fed})
+}
+
+func (r *runner) urgent(s *tcpfollow.TCPStream, u tcpfollow.Urgent) {
+	r.next(s, "urgent octet", u.Direction, u.Offset, 1)
+	r.log = append(r.log, event{text: fmt.Sprintf("#%d urgent %s %d %q", s.ID(), letter(u.Direction), u.Offset, []byte{u.Byte}), fed: r.fed})
 }
 
 func (r *runner) conflict(s *tcpfollow.TCPStream, x tcpfollow.Conflict) {

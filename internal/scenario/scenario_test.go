@@ -113,6 +113,10 @@ func TestUnknownSetting(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = s.Run(native(), scenario.Variant{})
 	require.EqualError(t, err, `s: unknown setting "colour"`)
+	s, err = scenario.Parse("s", "config urgent=now\nOutput:\n")
+	require.NoError(t, err)
+	_, _, err = s.Run(native(), scenario.Variant{})
+	require.EqualError(t, err, `s: unknown urgent policy "now"`)
 }
 
 // faulty is an engine that loses, makes up or repeats what it is given.

@@ -11,6 +11,7 @@
 //	s> "abc" at 0                       data from the server at an offset of its stream; flags are ACK|PSH
 //	c> "abc" at 3 FIN|ACK ack=7         with flags, and the offset that it acknowledges (0 if not said)
 //	c> x100 at 3 missing=50             100 bytes of filler, and 50 more that the snapshot length cut off
+//	c> "abc" ACK|URG urgent=3           with the urgent pointer, which names the octet behind the urgent data
 //	c> ACK seq=77                       an absolute sequence number
 //	wait 120s                           lets packet time pass: a packet of no interest after 120 seconds
 //	close                               closes the follower; done at the end in any case
@@ -23,6 +24,7 @@
 //	#0 open 192.0.2.1:1000 > 192.0.2.2:80 syn
 //	#0 data c 0 "abc"
 //	#0 gap c 3+5 lost
+//	#0 urgent c 3 "!"
 //	#0 conflict c 4 old "x" new "y" kept old
 //	#0 end fin
 package scenario
