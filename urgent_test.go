@@ -17,20 +17,7 @@ import (
 // urge appends a segment of the client with an urgent pointer, at the end of what it has sent. See also the scripts
 // 094-*.
 func urge(c *pktgen.Conversation, data string, pointer uint16) *pktgen.Conversation {
-	return urgeAt(c, c.Next(client), data, pointer)
-}
-
-func urgeAt(c *pktgen.Conversation, off int64, data string, pointer uint16) *pktgen.Conversation {
-	c.Segment(client, packet.ACK|packet.URG, off, []byte(data))
-	trace := c.Trace()
-	last := trace[len(trace)-1]
-	for i, l := range last.Layers {
-		if h, ok := l.(pktgen.TCP); ok {
-			h.Urgent = pointer
-			last.Layers[i] = h
-		}
-	}
-	return c
+	return c.Urgent(client, c.Next(client), []byte(data), pointer)
 }
 
 func TestUrgentCounters(t *testing.T) {
@@ -115,7 +102,7 @@ func TestUrgentInAnyOrder(t *testing.T) {
 		for at := 0; at < len(all); {
 			n := min(1+rnd.IntN(30), len(all)-at)
 			if i := rnd.IntN(60); i < n {
-				urgeAt(c, int64(at), string(all[at:at+n]), uint16(i+1))
+				c.Urgent(client, int64(at), all[at:at+n], uint16(i+1))
 				want = append(want, uint64(at+i))
 			} else {
 				c.Segment(client, packet.ACK, int64(at), all[at:at+n])
@@ -189,7 +176,7 @@ func TestUrgentPanics(t *testing.T) {
 			}})
 			require.NoError(t, err)
 			c := (&pktgen.Conversation{}).Open()
-			urge(urgeAt(c, 0, "", 6), "ab!de!gh", 3).Client([]byte("i")).Close(client)
+			urge(c.Urgent(client, 0, nil, 6), "ab!de!gh", 3).Client([]byte("i")).Close(client)
 			for _, fr := range c.Frames() {
 				func() {
 					defer func() {

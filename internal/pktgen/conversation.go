@@ -149,11 +149,20 @@ func (c *Conversation) Reset(dir packet.Direction) *Conversation {
 // below the next offset is sent again, what ends above it moves it. The acknowledgement number, 0 without ACK, covers
 // all that the other side has sent. The data does not count for [Conversation.Payload]. Retained.
 func (c *Conversation) Segment(dir packet.Direction, flags packet.TCPFlags, offset int64, data []byte) *Conversation {
+	return c.segment(dir, flags, offset, data, 0)
+}
+
+// Urgent appends one segment like [Conversation.Segment], with URG and the urgent pointer. Retained.
+func (c *Conversation) Urgent(dir packet.Direction, offset int64, data []byte, pointer uint16) *Conversation {
+	return c.segment(dir, packet.ACK|packet.URG, offset, data, pointer)
+}
+
+func (c *Conversation) segment(dir packet.Direction, flags packet.TCPFlags, offset int64, data []byte, urgent uint16) *Conversation {
 	c.begin()
 	from, to := &c.sides[dir], &c.sides[dir.Reverse()]
 	t := TCP{
 		Src: from.addr.Port(), Dst: to.addr.Port(),
-		Seq: from.seq(offset), Flags: flags, Options: c.Options,
+		Seq: from.seq(offset), Flags: flags, Options: c.Options, Urgent: urgent,
 	}
 	if flags.Has(packet.ACK) {
 		t.Ack = to.seq(to.next)

@@ -136,6 +136,14 @@ func TestConversationBySegments(t *testing.T) {
 	c.Segment(client, packet.SYN, -1, []byte("tfo")).Wait(time.Minute).Segment(server, packet.SYN|packet.ACK, -1, nil)
 	c.Segment(client, packet.ACK, 10, []byte("later")).Segment(client, packet.ACK, 3, []byte("now")).Reset(server)
 	c.Append(client, pktgen.TCP{Src: 1, Dst: 80, Seq: 9}, nil)
+	require.Empty(t, c.Payload(client))
+	urgent := (&pktgen.Conversation{}).Urgent(client, 5, []byte("ab!"), 3)
+	require.Equal(t, int64(8), urgent.Next(client))
+	h, ok := decode(t, urgent.Frames()[0]).TransportLayer().(*layers.TCP)
+	require.True(t, ok)
+	require.True(t, h.URG)
+	require.Equal(t, uint16(3), h.Urgent)
+	require.Equal(t, uint32(6), h.Seq)
 	frames := c.Frames()
 	require.Equal(t, []string{
 		`client S 4294967295 0 "tfo"`, `server S. 0 3 ""`, `client . 10 1 "later"`, `client . 3 1 "now"`, `server R. 1 15 ""`,

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/internal/pktgen"
 	"github.com/tcpfollow/tcpfollow/packet"
 )
@@ -94,6 +96,53 @@ func TestEventFields(t *testing.T) {
 		require.Equal(t, open, ended)
 	}
 	require.Equal(t, map[string]bool{"open": true, "data": true, "gap": true, "conflict": true, "end": true}, seen)
+}
+
+// TestUrgent: the last byte of urgent data stays, goes, or is shown apart.
+func TestUrgent(t *testing.T) {
+	c := (&pktgen.Conversation{}).Open()
+	c.Urgent(packet.ClientToServer, 0, []byte("ab\x1bd"), 3).Client([]byte("ef\n"))
+	path := saveTrace(t, c.Close(packet.ClientToServer).Trace())
+	for policy, want := range map[string]string{"inline": "ab\x1bdef\n", "drop": "abdef\n", "oob": "abdef\n"} {
+		require.Equal(t, want, runOK(t, "follow", "-q", "--urgent", policy, "--raw", "client", path).stdout)
+		rows := jsonLines[map[string]any](t, runOK(t, "ls", "-o", "json", "--urgent", policy, path).stdout)
+		require.Equal(t, float64(len(want)), rows[0]["client_bytes"])
+		if policy == "inline" {
+			require.NotContains(t, rows[0], "client_urgent")
+			continue
+		}
+		require.Equal(t, 1.0, rows[0]["client_urgent"])
+		require.NotContains(t, rows[0], "server_urgent")
+		require.Contains(t, runOK(t, "bench", "--urgent", policy, path).stdout, "bytes=6 ")
+		require.Contains(t, runOK(t, "ls", "--urgent", policy, path).stderr, ", 1 urgent byte taken out\n")
+	}
+	var got []string
+	for _, e := range jsonLines[event](t, runOK(t, "follow", "--urgent", "oob", "-o", "json", path).stdout) {
+		if e.Event != "open" && e.Event != "end" {
+			got = append(got, fmt.Sprintf("%s %d %s %d+%d %q %s", e.Event, e.Frame, e.Dir, e.Offset, e.Length, e.Data, e.Time))
+		}
+	}
+	require.Equal(t, []string{
+		`data 4 client 0+2 "ab" 2024-01-01T00:00:00.003Z`, `urgent 4 client 2+1 "\x1b" 2024-01-01T00:00:00.003Z`,
+		`data 4 client 3+1 "d" 2024-01-01T00:00:00.003Z`, `data 5 client 4+3 "ef\n" 2024-01-01T00:00:00.004Z`,
+	}, got)
+	text := runOK(t, "follow", "--urgent", "oob", path).stdout
+	require.Contains(t, text, "> ab\n--- > [urgent byte at offset 2, in frame 4: \\x1b]\n> def\n")
+	for _, side := range []string{"client", "server"} {
+		r := runOK(t, "follow", "-q", "--urgent", "oob", "--raw", side, path)
+		require.Equal(t, side == "client", r.stderr == "tcpfollow: stream 0: urgent byte at offset 2: \\x1b\n", r.stderr)
+	}
+	dir := t.TempDir()
+	runOK(t, "follow", "--urgent", "oob", "--extract", dir, path)
+	require.Equal(t, "abdef\n", read(t, filepath.Join(dir, names(t, dir)[0])))
+
+	many := (&pktgen.Conversation{}).Open()
+	for i := range 3 {
+		many.Urgent(packet.ClientToServer, 0, nil, uint16(2+2*i))
+	}
+	r := run("ls", "-q", "--urgent", "drop", "--max-segments", "2", saveTrace(t, many.Client([]byte("abcdefgh")).Trace()))
+	require.Equal(t, cli.ExitPartial, r.code)
+	require.Equal(t, "tcpfollow: results are partial: limits reached: --max-segments (1 time)\n", r.stderr)
 }
 
 // TestSameBytesEverywhere: the events, --raw, --extract and a copy made with -w hold the bytes whose digests ls prints.

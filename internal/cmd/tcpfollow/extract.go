@@ -149,6 +149,8 @@ func (x *extractor) gap(*tf.TCPStream, tf.Gap) {}
 
 func (x *extractor) conflict(*tf.TCPStream, tf.Conflict) {}
 
+func (x *extractor) urgent(*tf.TCPStream, tf.Urgent) {}
+
 // end closes a stream's files and prints a line about each.
 func (x *extractor) end(s *tf.TCPStream) {
 	info := s.Info()

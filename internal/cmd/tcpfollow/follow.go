@@ -20,6 +20,7 @@ type viewer interface {
 	data(*tf.TCPStream)
 	gap(*tf.TCPStream, tf.Gap)
 	conflict(*tf.TCPStream, tf.Conflict)
+	urgent(*tf.TCPStream, tf.Urgent)
 	end(*tf.TCPStream)
 	// failed returns the first error of the output so far.
 	failed() error
@@ -53,7 +54,8 @@ Control characters are shown as \xNN. Lines that start with "---" are no part of
 the data: there what is missing is shown, as [N bytes missing].
 
 With -o json every event is an object on a line of its own, in the order in which
-it happened: open, data (in base64), gap, conflict, end.`,
+it happened: open, data (in base64), gap, conflict, end, and with --urgent oob
+urgent.`,
 		Example: `  tcpfollow follow http.pcap
   tcpfollow follow --stream 0 --raw server http.pcap > response
   tcpfollow follow --extract out/ http.pcap     one file a direction
@@ -113,6 +115,11 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 	cfg.OnConflict = func(s *tf.TCPStream, x tf.Conflict) {
 		if wanted(s) {
 			v.conflict(s, x)
+		}
+	}
+	cfg.OnUrgent = func(s *tf.TCPStream, u tf.Urgent) {
+		if wanted(s) {
+			v.urgent(s, u)
 		}
 	}
 	j := &job{data: only(func(s *tf.TCPStream) { v.data(s) }), end: only(func(s *tf.TCPStream) { v.end(s) })}
@@ -260,6 +267,14 @@ func (j *jsonViewer) conflict(s *tf.TCPStream, x tf.Conflict) {
 	})
 }
 
+func (j *jsonViewer) urgent(s *tf.TCPStream, u tf.Urgent) {
+	n, t := uint64(1), time.Unix(0, u.Origin.Time).UTC()
+	j.print(jsonEvent{
+		Event: "urgent", Stream: s.ID(), Frame: u.Origin.Packet, Time: &t, Dir: u.Direction.String(),
+		Offset: &u.Offset, Length: &n, Data: []byte{u.Byte},
+	})
+}
+
 func (j *jsonViewer) end(s *tf.TCPStream) {
 	j.print(jsonEvent{Event: "end", Stream: s.ID(), Frame: j.follower.Frame(), Reason: s.End().String()})
 }
@@ -293,6 +308,12 @@ func (r *rawViewer) gap(s *tf.TCPStream, g tf.Gap) {
 func (r *rawViewer) conflict(s *tf.TCPStream, x tf.Conflict) {
 	if x.Direction == r.dir {
 		warn(r.stderr, "stream %d: bytes at offset %d came twice and differ, in frame %d", s.ID(), x.Offset, x.Origin.Packet)
+	}
+}
+
+func (r *rawViewer) urgent(s *tf.TCPStream, u tf.Urgent) {
+	if u.Direction == r.dir {
+		warn(r.stderr, "stream %d: urgent byte at offset %d: %s", s.ID(), u.Offset, cli.AppendEscaped(nil, []byte{u.Byte}, false))
 	}
 }
 

@@ -20,6 +20,7 @@ type input struct {
 	checksum string
 	tunnels  string
 	overlap  string
+	urgent   string
 	fragment string
 	count    uint64
 	quiet    bool
@@ -43,6 +44,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl.StringVar(&in.tunnels, "enter-tunnels", "all", "tunnels to enter: all, none, or a `list` of names; -name leaves one out; see 'tcpfollow links'")
 	fl.StringVar(&in.overlap, "overlap", "bsd", "which copy of differing bytes counts: bsd, first, last, linux, old-linux, solaris, or a system's name")
 	fl.StringVar(&in.fragment, "fragment-overlap", "default", "the same for IP fragments: first, last, drop; default is first for IPv4, drop for IPv6")
+	fl.StringVar(&in.urgent, "urgent", "inline", "the last byte of urgent data: inline, drop (leave it out), oob (show it apart)")
 	fl.BoolVar(&in.noMid, "no-midstream", false, "ignore connections whose opening was not captured")
 	fl.BoolVar(&in.cfg.AnyReset, "any-reset", false, "let every RST close its connection, not only those that RFC 5961 accepts")
 	fl.BoolVar(&in.keyVLAN, "key-vlan", false, "tell equal connections in different VLANs apart")
@@ -125,6 +127,16 @@ func (in *input) config() (*tf.Config, error) {
 	}
 	if cfg.Overlap, err = reassemble.ParseOverlap(in.overlap); err != nil {
 		return nil, cli.Usage("--overlap: %w", err)
+	}
+	switch in.urgent {
+	case "inline":
+		cfg.Urgent = tf.UrgentInline
+	case "drop":
+		cfg.Urgent = tf.UrgentDrop
+	case "oob":
+		cfg.Urgent = tf.UrgentOutOfBand
+	default:
+		return nil, cli.Usage("--urgent: %q is none of inline, drop, oob", in.urgent)
 	}
 	switch in.fragment {
 	case "default":

@@ -77,6 +77,7 @@ func TestUsage(t *testing.T) {
 		{`--color: "red" is none of auto, always, never`, []string{"follow", "--color", "red", file}},
 		{`--engine: "x" is none of native, gopacket`, []string{"ls", "--engine", "x", file}},
 		{`--checksum: "x" is none of auto, off, strict`, []string{"ls", "--checksum", "x", file}},
+		{`--urgent: "x" is none of inline, drop, oob`, []string{"bench", "--urgent", "x", file}},
 		{`--fragment-overlap: "x" is none of default, first, last, drop`, []string{"ls", "--fragment-overlap", "x", file}},
 		{"only one of --hex, --raw, --extract and -o json can be had at a time", []string{"follow", "--hex", "--raw", "client", file}},
 		{"only one of --hex, --raw, --extract and -o json can be had at a time", []string{"follow", "--extract", "x", "--hex", file}},

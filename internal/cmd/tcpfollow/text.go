@@ -191,6 +191,12 @@ func (v *textViewer) conflict(s *tf.TCPStream, x tf.Conflict) {
 		x.Origin.Packet, v.line))
 }
 
+func (v *textViewer) urgent(s *tf.TCPStream, u tf.Urgent) {
+	sign, _ := v.mark(u.Direction)
+	v.line = cli.AppendEscaped(v.line[:0], []byte{u.Byte}, false)
+	v.note(s, v.colors.Note, fmt.Sprintf("%s[urgent byte at offset %d, in frame %d: %s]", sign, u.Offset, u.Origin.Packet, v.line))
+}
+
 func (v *textViewer) end(s *tf.TCPStream) {
 	i := s.Info()
 	v.note(s, v.colors.Note, fmt.Sprintf("stream %d: %v after %d packets; client sent %d bytes, server %d", i.ID, i.End, i.Packets,
