@@ -106,11 +106,18 @@ func (f *TCPStreamFollower) over(ref flowtable.Ref, c *conn) {
 	f.linger(ref)
 }
 
+// lingerAhead is how many ends ahead a record is fetched that will make room.
+const lingerAhead = 8
+
 // linger keeps the record of an ended connection for its late packets, as long as there are not too many of them.
 func (f *TCPStreamFollower) linger(ref flowtable.Ref) {
 	if len(f.lingering) < f.cfg.Limits.Lingering {
 		f.lingering = append(f.lingering, lingerer{ref, f.table.Rest(ref).id})
 		return
+	}
+	ahead := f.lingering[(f.nextLinger+lingerAhead)%len(f.lingering)].ref
+	if f.table.Live(ahead) { // is in the cache when its turn comes
+		f.touched += uint64(f.table.At(ahead).packets)
 	}
 	oldest := &f.lingering[f.nextLinger]
 	if f.table.Live(oldest.ref) {
@@ -125,7 +132,7 @@ func (f *TCPStreamFollower) linger(ref flowtable.Ref) {
 // drain delivers what a side holds, and reports what is missing up to its FIN, or to what the peer acknowledged.
 func (f *TCPStreamFollower) drain(ref flowtable.Ref, c *conn, from uint8, why reassemble.GapReason) {
 	s := &c.side[from]
-	if !s.has(known) {
+	if !s.has(known) || s.Next == s.finAt() && s.Buffered == 0 && !s.has(deep) {
 		return
 	}
 	if !s.has(stopped) {
@@ -169,6 +176,9 @@ func (f *TCPStreamFollower) deepGap(ref flowtable.Ref, c *conn, from uint8) {
 // drop makes the engine forget a side.
 func (f *TCPStreamFollower) drop(c *conn, side uint8) {
 	s := &c.side[side]
+	if s.Ref == 0 {
+		return
+	}
 	f.buffered -= int(s.Buffered)
 	f.cfg.Engine.Close(&s.Half)
 	s.Buffered = 0
@@ -314,8 +324,8 @@ func (f *TCPStreamFollower) settleStops(st *TCPStream, c *conn) {
 	f.settleStopsIn(st.ref, c)
 }
 
-// settleOthers carries out what was asked of streams by callbacks of others while a packet was followed; v is its verdict.
-func (f *TCPStreamFollower) settleOthers(v Verdict) Verdict {
+// settleOthers carries out what was asked of streams by callbacks of others while a packet was followed.
+func (f *TCPStreamFollower) settleOthers() {
 	for len(f.stops) > 0 {
 		st := f.stops[0]
 		f.stops = f.stops[1:]
@@ -326,5 +336,4 @@ func (f *TCPStreamFollower) settleOthers(v Verdict) Verdict {
 			f.stops = nil
 		}
 	}
-	return v
 }

@@ -76,8 +76,11 @@ type TCPStreamFollower struct {
 // batchSize is how many packets are decoded before they are followed.
 const batchSize = 32
 
-// cached is how many records may lie in the processor's cache.
-const cached = 1 << 13
+// How many records may lie in the processor's nearest cache, and how many slots of the table in one of its caches.
+const (
+	nearRecords = 1 << 8
+	nearSlots   = 1 << 13
+)
 
 // New returns a follower that calls data when a stream has new payload and end when it is over; either may be nil.
 func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
@@ -143,7 +146,9 @@ func (f *TCPStreamFollower) FeedFrame(fr packet.Frame) Verdict {
 	defer f.leave()
 	p := &f.pkts[0]
 	f.decoder.Decode(&fr, p)
-	return f.settleOthers(f.packet(&fr, p, nil))
+	v := f.packet(&fr, p, nil)
+	f.settleOthers()
+	return v
 }
 
 // FeedBatch follows the frames of a batch, faster than one by one and with the same result. When verdicts is not nil
@@ -165,7 +170,10 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 			if !f.pkts[i].IsTCP() {
 				k = nil
 			}
-			v := f.settleOthers(f.packet(&frames[i], &f.pkts[i], k))
+			v := f.packet(&frames[i], &f.pkts[i], k)
+			if len(f.stops) > 0 {
+				f.settleOthers()
+			}
 			if verdicts != nil {
 				verdicts[start+i] = v
 			}
@@ -176,37 +184,36 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 // decode fills f.pkts and f.keys. When the table has outgrown the cache, it also reads the slots and then the records
 // that the packets will need, so that the processor fetches them side by side instead of one after the other.
 func (f *TCPStreamFollower) decode(frames []packet.Frame) {
+	keys := f.keys[:len(frames)]
 	for i := range frames {
-		f.decoder.Decode(&frames[i], &f.pkts[i])
+		p := &f.pkts[i]
+		f.decoder.Decode(&frames[i], p)
+		if p.IsTCP() {
+			f.keyTo(&keys[i], &p.Key)
+		}
 	}
 	var touched uint64
-	for i := range frames {
-		if p := &f.pkts[i]; p.IsTCP() {
-			f.keyTo(&f.keys[i], &p.Key)
+	if f.table.Len() >= nearSlots {
+		for i := range keys {
+			touched += uint64(f.table.Touch(keys[i].hash))
 		}
 	}
-	for i := range frames {
-		touched += uint64(f.table.Touch(f.keys[i].hash))
+	for i := range keys {
+		keys[i].near = f.table.Near(keys[i].hash) // of an older packet if this one is not TCP, which does no harm
 	}
-	for i := range frames {
-		f.keys[i].near = 0
-		if f.pkts[i].IsTCP() {
-			f.keys[i].near = f.table.Near(f.keys[i].hash)
+	if f.table.Len() >= nearRecords {
+		for i := range keys {
+			if ref := keys[i].near; ref != 0 {
+				c := f.table.At(ref)
+				touched += uint64(c.packets) + c.side[1].Next
+			}
 		}
 	}
-	if f.table.Len() < cached {
-		f.touched += touched
-		return
-	}
-	for i := range frames {
-		if ref := f.keys[i].near; ref != 0 {
-			c := f.table.At(ref)
-			touched += uint64(c.packets) + c.side[1].Next
-		}
-	}
-	for i := range frames {
-		if st := f.streams.at(f.keys[i].near); st != nil {
-			touched += uint64(st.ref)
+	if f.table.Len() >= nearSlots {
+		for i := range keys {
+			if st := f.streams.at(keys[i].near); st != nil {
+				touched += uint64(st.ref)
+			}
 		}
 	}
 	f.touched += touched
@@ -229,7 +236,9 @@ func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verd
 	k := &f.keys[0]
 	f.keyTo(k, &key)
 	k.near = 0
-	return f.settleOthers(f.count(f.segment(k, &seg)))
+	v := f.count(f.segment(k, &seg))
+	f.settleOthers()
+	return v
 }
 
 // Follow feeds all of src and closes the follower. It returns the first error of src but io.EOF, or that of ctx;
@@ -305,7 +314,9 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 		p.Number, p.TCP.Number = f.stats.Frames, f.stats.Frames
 	}
 	f.frame, f.last = p.Number, 0
-	f.advance(p.Time)
+	if p.Time > f.clock {
+		f.advance(p.Time)
+	}
 	for p.Status == packet.Fragment { // more than once: a datagram may hold a fragment of a tunnelled one
 		datagram, ok := f.defrag.Add(fr, p)
 		if !ok {
@@ -362,21 +373,25 @@ func (f *TCPStreamFollower) lookup(k *keyed) flowtable.Ref {
 // segment follows one segment, whose time the clock has reached.
 func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
 	ref := f.lookup(k)
-	if ref != 0 && f.table.At(ref).has(connEnded) {
-		if !f.reopens(f.table.At(ref), k.from, seg) {
-			f.last = ref
-			return f.late(f.table.At(ref), k.from, seg)
-		}
-		f.forget(ref)
-		ref = 0
-	}
+	var c *conn
 	opened := false
-	if ref == 0 || f.table.At(ref).has(connSilent) {
+	if ref != 0 {
+		c = f.table.At(ref)
+	}
+	if ref == 0 || c.flags&(connEnded|connSilent) != 0 {
+		if ref != 0 && c.has(connEnded) {
+			if !f.reopens(c, k.from, seg) {
+				f.last = ref
+				return f.late(c, k.from, seg)
+			}
+			f.forget(ref)
+			ref = 0
+		}
 		if ref, opened = f.unknown(ref, k, seg); !opened {
 			return NoStream
 		}
+		c = f.table.At(ref)
 	}
-	c := f.table.At(ref)
 	f.last = ref
 	c.last = max(c.last, seg.Time)
 	if c.packets++; c.packets == 0 {

@@ -21,7 +21,7 @@ import (
 // Defaults of [Config].
 const (
 	// DefaultBuffer is the size of the read buffer, in bytes. Larger ones are no faster, smaller ones are from 64 KiB down.
-	DefaultBuffer = 256 << 10
+	DefaultBuffer = 128 << 10
 	// DefaultMaxFrame is the most captured bytes of one frame. libpcap allows 256 KiB, which is too little for
 	// BIG TCP (512 KiB) and for USB; memory is only used for bytes that are there.
 	DefaultMaxFrame = 16 << 20
