@@ -364,8 +364,10 @@ func (f *TCPStreamFollower) keyTo(k *keyed, key *packet.FlowKey) {
 }
 
 func (f *TCPStreamFollower) lookup(k *keyed) flowtable.Ref {
-	if k.near != 0 && f.table.Key(k.near).Equal(&k.key) {
-		return k.near
+	if k.near != 0 {
+		if key := f.table.Peek(k.near); key != nil && key.Equal(&k.key) {
+			return k.near
+		}
 	}
 	return f.table.Lookup(k.hash, &k.key)
 }

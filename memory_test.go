@@ -49,6 +49,25 @@ func TestHalfOpenConnections(t *testing.T) {
 	runtime.KeepAlive(f)
 }
 
+// A batch may hold packets of connections that its first packet ends, and whose memory is given back with them.
+func TestBatchOutlivesConnections(t *testing.T) {
+	const n = 20_000
+	f, err := tcpfollow.New(nil, nil, nil)
+	require.NoError(t, err)
+	for i := range n {
+		f.FeedSegment(keyOf(i), packet.TCP{Time: pktgen.Start, Flags: packet.SYN})
+	}
+	var frames []packet.Frame
+	for i := n; i > 0; i -= n / 20 {
+		k := keyOf(i)
+		frames = append(frames, pktgen.Segment(pktgen.Start+int64(time.Hour), k.Src(), k.Dst(), pktgen.TCP{Flags: packet.SYN}, nil))
+	}
+	f.FeedBatch(&packet.Batch{Frames: frames}, nil)
+	require.Equal(t, uint64(n), f.Stats().Ends[tcpfollow.EndTimeout])
+	require.Equal(t, uint64(n+20), f.Stats().Streams)
+	require.NoError(t, f.Close())
+}
+
 // Streams with payload cost what they hold, which comes back when they end.
 func TestPayloadMemoryReturns(t *testing.T) {
 	const n, size = 2000, 10_000

@@ -1,6 +1,7 @@
 package flowtable_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -141,7 +142,29 @@ func TestNear(t *testing.T) {
 	ref := m.refs[6]
 	m.remove(6)
 	require.Equal(t, m.refs[7], m.table.Near(3))
-	require.Zero(t, *m.table.Key(ref), "keys of removed records match nothing")
+	require.Zero(t, *m.table.Peek(ref), "keys of removed records match nothing")
+	require.Equal(t, uint64(7), *m.table.Peek(m.refs[7]))
+}
+
+// A slab that was given back holds no key.
+func TestPeek(t *testing.T) {
+	m := newModel(func(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 })
+	for key := range uint64(40_000) {
+		m.insert(t, key)
+	}
+	refs := maps.Clone(m.refs)
+	for key := range uint64(40_000) {
+		m.remove(key)
+	}
+	none := 0
+	for _, ref := range refs {
+		if key := m.table.Peek(ref); key == nil {
+			none++
+		} else {
+			require.Zero(t, *key)
+		}
+	}
+	require.Greater(t, none, 30_000)
 }
 
 func TestAllWithRemoval(t *testing.T) {

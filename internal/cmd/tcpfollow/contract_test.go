@@ -106,12 +106,12 @@ func TestUrgent(t *testing.T) {
 	for policy, want := range map[string]string{"inline": "ab\x1bdef\n", "drop": "abdef\n", "oob": "abdef\n"} {
 		require.Equal(t, want, runOK(t, "follow", "-q", "--urgent", policy, "--raw", "client", path).stdout)
 		rows := jsonLines[map[string]any](t, runOK(t, "ls", "-o", "json", "--urgent", policy, path).stdout)
-		require.Equal(t, float64(len(want)), rows[0]["client_bytes"])
+		require.EqualValues(t, len(want), rows[0]["client_bytes"])
 		if policy == "inline" {
 			require.NotContains(t, rows[0], "client_urgent")
 			continue
 		}
-		require.Equal(t, 1.0, rows[0]["client_urgent"])
+		require.EqualValues(t, 1, rows[0]["client_urgent"])
 		require.NotContains(t, rows[0], "server_urgent")
 		require.Contains(t, runOK(t, "bench", "--urgent", policy, path).stdout, "bytes=6 ")
 		require.Contains(t, runOK(t, "ls", "--urgent", policy, path).stderr, ", 1 urgent byte taken out\n")
