@@ -45,6 +45,12 @@ type Config struct {
 	Midstream Midstream
 	// Urgent says what becomes of urgent data. Default UrgentInline.
 	Urgent UrgentPolicy
+	// Duplicates, when set, makes the follower pass over and count frames that were captured twice, as mirror ports do: the
+	// same segment to the byte, with the same IPv4 identification, again within this time and among at least the last
+	// 32,768. Milliseconds are enough: a segment without timestamps that is sent again within that time looks the same
+	// where the identification does not tell (IPv6, and senders that leave it 0). It costs a hash of each TCP segment fed
+	// as a frame or packet; FeedSegment does not look for them. Default 0: none are looked for.
+	Duplicates time.Duration
 	// AnyReset makes every reset close its connection. By default only one that its receiver would have accepted
 	// does: at the next expected or last acknowledged byte (RFC 5961 §3.2).
 	AnyReset bool
@@ -131,6 +137,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.History < 0 {
 		return c, errors.New("config: negative History")
+	}
+	if c.Duplicates < 0 {
+		return c, errors.New("config: negative Duplicates")
 	}
 	if c.Urgent > UrgentOutOfBand {
 		return c, fmt.Errorf("config: unknown Urgent %d", c.Urgent)

@@ -56,6 +56,7 @@ type TCPStreamFollower struct {
 	history    int  // bytes of rings, in all streams
 	keeps      bool // something of delivered bytes is kept
 	scratch    []byte
+	seen       *sightings // nil without Config.Duplicates
 	stats      Stats
 
 	frame   uint64 // being followed
@@ -103,9 +104,13 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 	if full.OverlapFor != nil {
 		native, _ = full.Engine.(*reassemble.Native)
 	}
+	var seen *sightings
+	if full.Duplicates > 0 {
+		seen = newSightings(full.Duplicates)
+	}
 	return &TCPStreamFollower{
 		cfg: full, native: native, data: data, end: end, decoder: decoder, defrag: defrag,
-		keeps: !full.Incremental || full.Origins || full.History > 0,
+		seen: seen, keeps: !full.Incremental || full.Origins || full.History > 0,
 		table: flowtable.New[packet.FlowKey, conn, connRest](), clock: math.MinInt64, nextTick: math.MinInt64,
 		seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil
@@ -336,6 +341,9 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 			k = &f.keys[0]
 			f.keyTo(k, &p.Key)
 			k.near = 0
+		}
+		if f.seen != nil && f.seen.again(fr, p, k) {
+			return f.count(f.capturedTwice(k))
 		}
 		return f.count(f.segment(k, &p.TCP))
 	case p.Status == packet.OK, p.Status == packet.NotIP:

@@ -460,13 +460,13 @@ func TestOnError(t *testing.T) {
 
 func TestVerdictString(t *testing.T) {
 	seen := map[string]bool{}
-	for v := tcpfollow.NotTCP; v <= tcpfollow.Closed; v++ {
+	for v := tcpfollow.NotTCP; v <= tcpfollow.CapturedTwice; v++ {
 		require.NotEmpty(t, v.String())
 		require.NotEqual(t, "unknown", v.String())
 		require.False(t, seen[v.String()])
 		seen[v.String()] = true
 	}
-	require.Equal(t, "unknown", (tcpfollow.Closed + 1).String())
+	require.Equal(t, "unknown", (tcpfollow.CapturedTwice + 1).String())
 }
 
 func TestDeterminism(t *testing.T) {

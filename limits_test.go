@@ -37,6 +37,7 @@ func TestConfigErrors(t *testing.T) {
 		"config: negative Timeouts.Linger":                               {Timeouts: timeouts{Linger: -1}},
 		"config: negative Timeouts.Hole":                                 {Timeouts: timeouts{Hole: -1}},
 		"config: negative Timeouts.Reorder":                              {Timeouts: timeouts{Reorder: -1}},
+		"config: negative Duplicates":                                    {Duplicates: -1},
 		"config: unknown Urgent 3":                                       {Urgent: 3},
 		"config: unknown Midstream 2":                                    {Midstream: 2},
 		"config: Overlap and OverlapFor are for the default engine":      {Engine: other, Overlap: reassemble.OverlapLast},

@@ -34,6 +34,8 @@ type extra struct {
 	urgent  *[2]urgents    // by direction; nil unless octets are taken out
 	origins *[2]origins    // by direction; nil without Config.Origins
 	history *[2]ring       // by direction; nil without Config.History
+
+	duplicates uint64 // packets that were captured twice
 }
 
 // payload is what was sent in one direction, and what is missing of it.
@@ -186,6 +188,9 @@ type StreamInfo struct {
 	First, Last time.Time
 	// Packets is the number of its packets, in both directions.
 	Packets uint64
+	// Duplicates is the number of packets that were captured twice, see Config.Duplicates. Packets does not count them
+	// again.
+	Duplicates uint64
 	// Halves is indexed by packet.Direction.
 	Halves [2]Half
 }
@@ -324,6 +329,7 @@ func (s *TCPStream) Info() StreamInfo {
 	if more == nil {
 		more = new(extra)
 	}
+	info.Duplicates = more.duplicates
 	for d := range info.Halves {
 		p, side := &more.payload[d], &c.side[uint8(d)^c.client]
 		var urgent uint64

@@ -5,26 +5,27 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	NotTCP      Verdict = iota // no packet, or one of another protocol
-	Undecodable                // the frame makes no sense, see packet.Status
-	Fragment                   // part of an IP datagram that is not complete
-	BadChecksum                // a TCP checksum that is wrong for good
-	Reentrant                  // fed from inside a callback, and refused
-	NoStream                   // belongs to no connection, and opens none
-	Opened                     // opened a connection
-	Control                    // no new payload: handshake, acknowledgement, FIN
-	Data                       // payload was delivered
-	Held                       // payload waits for an earlier segment
-	Duplicate                  // payload that was there before
-	KeepAlive                  // a probe, whose byte is no data
-	OutOfWindow                // too far from the bytes around it to be of this stream
-	BeforeStart                // bytes before the first that is followed
-	AfterFIN                   // payload behind the sender's FIN
-	AfterEnd                   // late packet of a connection that has ended
-	Unwanted                   // payload of a direction that was stopped, or too deep
-	BadSYN                     // a SYN that fits no opening, or not yet
-	BadReset                   // a reset that its receiver would have ignored
-	Closed                     // ended the connection
+	NotTCP        Verdict = iota // no packet, or one of another protocol
+	Undecodable                  // the frame makes no sense, see packet.Status
+	Fragment                     // part of an IP datagram that is not complete
+	BadChecksum                  // a TCP checksum that is wrong for good
+	Reentrant                    // fed from inside a callback, and refused
+	NoStream                     // belongs to no connection, and opens none
+	Opened                       // opened a connection
+	Control                      // no new payload: handshake, acknowledgement, FIN
+	Data                         // payload was delivered
+	Held                         // payload waits for an earlier segment
+	Duplicate                    // payload that was there before
+	KeepAlive                    // a probe, whose byte is no data
+	OutOfWindow                  // too far from the bytes around it to be of this stream
+	BeforeStart                  // bytes before the first that is followed
+	AfterFIN                     // payload behind the sender's FIN
+	AfterEnd                     // late packet of a connection that has ended
+	Unwanted                     // payload of a direction that was stopped, or too deep
+	BadSYN                       // a SYN that fits no opening, or not yet
+	BadReset                     // a reset that its receiver would have ignored
+	Closed                       // ended the connection
+	CapturedTwice                // a frame that was there before, see Config.Duplicates
 	numVerdicts
 )
 
@@ -33,7 +34,7 @@ func (v Verdict) String() string {
 	names := [numVerdicts]string{
 		"not TCP", "undecodable", "fragment", "bad checksum", "re-entrant", "no stream", "opened", "control", "data",
 		"held", "duplicate", "keep-alive", "out of window", "before start", "after FIN", "after end", "unwanted",
-		"bad SYN", "bad reset", "closed",
+		"bad SYN", "bad reset", "closed", "captured twice",
 	}
 	if v >= numVerdicts {
 		return "unknown"

@@ -145,6 +145,24 @@ func TestUrgent(t *testing.T) {
 	require.Equal(t, "tcpfollow: results are partial: limits reached: --max-segments (1 time)\n", r.stderr)
 }
 
+// TestDuplicates: frames that a mirror port sent twice are counted apart from retransmissions.
+func TestDuplicates(t *testing.T) {
+	c := (&pktgen.Conversation{}).Open().Client([]byte("hello"))
+	trace := c.Trace().Duplicate(0, 3, 4)
+	trace = append(trace, c.Segment(packet.ClientToServer, packet.ACK, 0, []byte("hello")).Trace()[5]) // sent again
+	path := saveTrace(t, trace)
+	rows := jsonLines[map[string]any](t, runOK(t, "ls", "-o", "json", path).stdout)
+	require.NotContains(t, rows[0], "duplicates")
+	require.EqualValues(t, 9, rows[0]["packets"])
+	r := runOK(t, "ls", "-o", "json", "--duplicates", "5ms", path)
+	require.Contains(t, r.stderr, ", 3 frames captured twice\n")
+	rows = jsonLines[map[string]any](t, r.stdout)
+	require.EqualValues(t, 3, rows[0]["duplicates"])
+	require.EqualValues(t, 6, rows[0]["packets"])
+	require.EqualValues(t, 5, rows[0]["client_bytes"])
+	require.Equal(t, cli.ExitUsage, run("ls", "--duplicates", "-5ms", path).code)
+}
+
 // TestSameBytesEverywhere: the events, --raw, --extract and a copy made with -w hold the bytes whose digests ls prints.
 func TestSameBytesEverywhere(t *testing.T) {
 	for _, path := range captures(t) {

@@ -81,6 +81,7 @@ func (in *input) flags(cmd *cobra.Command) {
 		{"half-closed-timeout", "end a connection that one side has finished after `time` (default 5m)", &t.HalfClosed},
 		{"linger", "take late packets of an ended connection for `time` (default 30s)", &t.Linger},
 		{"hole-timeout", "give up a hole after `time` (default 30s)", &t.Hole},
+		{"duplicates", "pass over and count frames that were captured twice within `time`, a few milliseconds (default off)", &in.cfg.Duplicates},
 		{"reorder-time", "how late a packet may be before a hole counts as lost, a `time` (default 200ms)", &t.Reorder},
 	} {
 		fl.DurationVar(f.v, f.name, 0, f.usage)

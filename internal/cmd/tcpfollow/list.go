@@ -39,6 +39,7 @@ type streamRow struct {
 	ServerMissing   uint64      `json:"server_missing"`
 	ClientConflicts int         `json:"client_conflicts"`
 	ServerConflicts int         `json:"server_conflicts"`
+	Duplicates      uint64      `json:"duplicates,omitempty"`
 	ClientUrgent    uint64      `json:"client_urgent,omitempty"`
 	ServerUrgent    uint64      `json:"server_urgent,omitempty"`
 	ClientSHA256    string      `json:"client_sha256,omitempty"`
@@ -142,7 +143,7 @@ func (l *lister) add(s *tf.TCPStream) {
 		Stream: info.ID, Client: info.Client.String(), Server: info.Server.String(),
 		Start: info.Start.String(), End: info.End.String(), First: info.First, Last: info.Last,
 		Frame: info.Opened, Packets: info.Packets, ClientBytes: c.Bytes, ServerBytes: v.Bytes,
-		ClientGaps: l.session.gapList(c), ServerGaps: l.session.gapList(v), ClientMissing: c.Missing, ServerMissing: v.Missing,
+		Duplicates: info.Duplicates, ClientGaps: l.session.gapList(c), ServerGaps: l.session.gapList(v), ClientMissing: c.Missing, ServerMissing: v.Missing,
 		ClientConflicts: c.Conflicts, ServerConflicts: v.Conflicts, ClientUrgent: c.Urgent, ServerUrgent: v.Urgent,
 	}
 	if l.digests {

@@ -211,6 +211,7 @@ func (s *session) printSummary() {
 		{st.GapBytes, "byte", " missing"},
 		{st.Conflicts, "byte", " in conflict"},
 		{st.Verdicts[tf.Undecodable], "frame", " undecodable"},
+		{st.Verdicts[tf.CapturedTwice], "frame", " captured twice"},
 		{st.Urgent, "urgent byte", " taken out"},
 		{frags.Pending + frags.Expired + frags.Evicted + frags.Overfull + frags.Overlapped, "IP datagram", " incomplete or dropped"},
 		{st.Verdicts[tf.BadChecksum], "segment", " with a wrong checksum"},
