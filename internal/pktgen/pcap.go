@@ -66,6 +66,8 @@ type PcapngFormat struct {
 	Names []string
 	// Comment is put into the section header, "" for none.
 	Comment string
+	// KeyLog is put into a decryption secrets block in front of the interfaces, nil for none.
+	KeyLog []byte
 }
 
 // Pcapng returns frames as a pcapng file with nanoseconds: one section, the interfaces that the frames name, then an
@@ -85,6 +87,10 @@ func Pcapng(format PcapngFormat, frames []packet.Frame) []byte {
 	head := o.AppendUint16(o.AppendUint16(words(o, nil, 0x1a2b3c4d), 1), 0)
 	head = words(o, head, 0xffffffff, 0xffffffff) // section length: not given
 	b := block(o, nil, 0x0a0d0d0a, options(o, head, 1, format.Comment))
+	if format.KeyLog != nil {
+		const secrets, tlsKeyLog = 10, 0x544c534b
+		b = block(o, b, secrets, append(words(o, nil, tlsKeyLog, uint32(len(format.KeyLog))), format.KeyLog...))
+	}
 	for i, link := range links {
 		body := words(o, o.AppendUint16(o.AppendUint16(nil, uint16(link)), 0), 262144)
 		name := ""

@@ -44,7 +44,7 @@ func TestPcapng(t *testing.T) {
 	frames := trace.Frames()
 	for name, format := range map[string]pktgen.PcapngFormat{
 		"default":    {},
-		"big endian": {BigEndian: true, Names: []string{"lan0", "wan0", "idle0"}, Comment: "made for tests"},
+		"big endian": {BigEndian: true, Names: []string{"lan0", "wan0", "idle0"}, Comment: "made for tests", KeyLog: []byte("no keys")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := pcapgo.NewNgReader(bytes.NewReader(pktgen.Pcapng(format, frames)), pcapgo.NgReaderOptions{WantMixedLinkType: true})

@@ -75,6 +75,25 @@ type Block struct {
 	Order binary.ByteOrder
 }
 
+// SecretsTLS is the kind of secrets that are a TLS key log, as SSLKEYLOGFILE names one.
+const SecretsTLS = 0x544c534b
+
+// Secrets returns what a decryption secrets block holds (draft-ietf-opsawg-pcapng, section 4.7), and of which kind that
+// is. ok is false for other blocks, and when the block ends before its contents do. Borrowed: valid during the call of
+// OnBlock.
+func (b *Block) Secrets() (kind uint32, data []byte, ok bool) {
+	const fixed = 8
+	if b.Type != blockSecrets || len(b.Body) < fixed {
+		return 0, nil, false
+	}
+	kind, data = b.Order.Uint32(b.Body), b.Body[fixed:]
+	n := b.Order.Uint32(b.Body[4:])
+	if uint64(n) > uint64(len(data)) {
+		return kind, nil, false
+	}
+	return kind, data[:n:n], true
+}
+
 // Format is a capture file format.
 type Format uint8
 

@@ -13,6 +13,7 @@ const (
 	blockPacket    = 2 // obsolete
 	blockSimple    = 3
 	blockEnhanced  = 6
+	blockSecrets   = 10
 	blockSection   = 0x0a0d0d0a
 )
 

@@ -384,6 +384,44 @@ func TestOnBlock(t *testing.T) {
 	}
 }
 
+func TestSecrets(t *testing.T) {
+	le, be := binary.LittleEndian, binary.BigEndian
+	long := bytes.Repeat([]byte("CLIENT_RANDOM x y\n"), 20_000) // beyond a buffer
+	for _, c := range []struct {
+		name string
+		b    pcapfile.Block
+		kind uint32
+		want string
+		ok   bool
+	}{
+		{"little endian", pcapfile.Block{Type: 10, Body: append(words(le, nil, pcapfile.SecretsTLS, 5), "key 1\x00\x00\x00"...), Order: le}, pcapfile.SecretsTLS, "key 1", true},
+		{"big endian", pcapfile.Block{Type: 10, Body: append(words(be, nil, 0x57474b4c, 4), "key1"...), Order: be}, 0x57474b4c, "key1", true},
+		{"empty", pcapfile.Block{Type: 10, Body: words(le, nil, pcapfile.SecretsTLS, 0), Order: le}, pcapfile.SecretsTLS, "", true},
+		{"too long", pcapfile.Block{Type: 10, Body: append(words(le, nil, pcapfile.SecretsTLS, 9), "key 1\x00\x00\x00"...), Order: le}, pcapfile.SecretsTLS, "", false},
+		{"longest length", pcapfile.Block{Type: 10, Body: words(le, nil, 1, 0xffffffff), Order: le}, 1, "", false},
+		{"short", pcapfile.Block{Type: 10, Body: words(le, nil, 1)[:7-3], Order: le}, 0, "", false},
+		{"another block", pcapfile.Block{Type: 4, Body: words(le, nil, pcapfile.SecretsTLS, 0), Order: le}, 0, "", false},
+	} {
+		kind, data, ok := c.b.Secrets()
+		require.Equal(t, c.kind, kind, c.name)
+		require.Equal(t, c.want, string(data), c.name)
+		require.Equal(t, c.ok, ok, c.name)
+	}
+
+	file := block(le, section(le, nil), 10, append(words(le, nil, pcapfile.SecretsTLS, uint32(len(long))), long...))
+	file = enhanced(le, interfaceBlock(le, file, 1, 0), 0, 1, "x")
+	var got []byte
+	r, err := pcapfile.NewReader(bytes.NewReader(file), "x", &pcapfile.Config{Buffer: 1000, OnBlock: func(b pcapfile.Block) {
+		_, data, ok := b.Secrets()
+		require.True(t, ok)
+		got = append(got, data...)
+	}})
+	require.NoError(t, err)
+	_, err = readAll(t, r)
+	require.NoError(t, err)
+	require.Equal(t, string(long), string(got))
+}
+
 func TestFormatString(t *testing.T) {
 	var got []string
 	for f := pcapfile.FormatUnknown; f <= pcapfile.FormatSnoop; f++ {
