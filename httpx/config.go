@@ -48,6 +48,10 @@ type Limits struct {
 	TotalBody int
 	// Ratio is how many times larger a body may get in decoding, once it is beyond 1 MiB. Default 100.
 	Ratio int
+	// Decoded is the most bytes that a body may decode to, where it is coded. Default 1 GiB.
+	Decoded uint64
+	// Codings is how many codings of a body may lie on top of each other. Default 5.
+	Codings int
 	// Decoders is the most bytes of memory of all content decoders at work. Default 256 MiB.
 	Decoders int
 	// Held is the most bytes of a direction that wait for the other one. Default 256 KiB.
@@ -74,6 +78,7 @@ func (c Config) complete() (Config, error) {
 		{"Body", &c.Limits.Body, 10 << 20},
 		{"TotalBody", &c.Limits.TotalBody, 256 << 20},
 		{"Ratio", &c.Limits.Ratio, 100},
+		{"Codings", &c.Limits.Codings, 5},
 		{"Decoders", &c.Limits.Decoders, 256 << 20},
 		{"Held", &c.Limits.Held, 256 << 10},
 		{"TotalHeld", &c.Limits.TotalHeld, 64 << 20},
@@ -86,6 +91,9 @@ func (c Config) complete() (Config, error) {
 		if *l.v == 0 {
 			*l.v = l.def
 		}
+	}
+	if c.Limits.Decoded == 0 {
+		c.Limits.Decoded = 1 << 30
 	}
 	return c, nil
 }

@@ -27,7 +27,7 @@ type words struct {
 
 func (p *words) data(dir packet.Direction, off uint64, b []byte, o reassemble.Origin) (n int) {
 	for p.c.proto == p && n < len(b) {
-		k := p.word(dir, off+uint64(n), b[n:], moved(o, n))
+		k := p.word(dir, off+uint64(n), b[n:], reassemble.Origin{})
 		if k == 0 {
 			break
 		}
@@ -128,7 +128,7 @@ func TestConnWaitsForNothing(t *testing.T) {
 }
 
 func TestConnHoldsLimit(t *testing.T) {
-	p, c, w := open(t, &Config{Limits: Limits{Held: 10}})
+	p, c, w := open(t, &Config{Limits: Limits{Held: 140}})
 	say(c, s2c, 0, "wait.", "a.b.")
 	require.Empty(t, w.log)
 	say(c, s2c, 9, "c.")

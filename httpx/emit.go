@@ -1,9 +1,25 @@
 package httpx
 
 import (
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"net/http"
+
 	"github.com/tcpfollow/tcpfollow/packet"
 	"github.com/tcpfollow/tcpfollow/reassemble"
 )
+
+// content is what a message keeps while its body comes in.
+type content struct {
+	transfer []string // transfer codings but chunked, in the order in which they were applied
+	started  bool     // there were bytes
+	stopped  bool     // the rest is not decoded
+	decoder  *decoder // nil if there is nothing to decode
+	hash     hash.Hash
+	first    []byte // what the type is guessed from
+	charged  int    // what the body counts towards Limits.TotalBody
+}
 
 // newMessage returns a message that starts at off, in a packet of origin o.
 func (c *Conn) newMessage(kind Kind, dir packet.Direction, off uint64, o *reassemble.Origin) *Message {
@@ -25,19 +41,115 @@ func (c *Conn) head(m *Message) {
 
 // body takes the next bytes of a message's body, out of its framing but not decoded. Borrowed.
 func (c *Conn) body(m *Message, b []byte) {
-	m.Length += uint64(len(b))
-	if c.p.cfg.Collect {
-		m.Body = append(m.Body, b...)
+	if len(b) == 0 {
+		return
 	}
-	if f := c.p.cfg.OnBody; f != nil {
-		f(m, b)
+	x := &m.content
+	if !x.started {
+		x.started = true
+		c.startBody(m)
+	}
+	if x.decoder == nil {
+		if !x.stopped {
+			c.decoded(m, b)
+		}
+		return
+	}
+	if !x.decoder.push(b, func(b []byte) { c.decoded(m, b) }) {
+		c.endDecoder(m)
 	}
 }
 
-// hole takes the place of n bytes of a message's body that are missing.
+// startBody makes ready for a body.
+func (c *Conn) startBody(m *Message) {
+	x, cfg := &m.content, &c.p.cfg
+	if cfg.Digest {
+		x.hash = sha256.New()
+	}
+	list := m.codings(!cfg.KeepEncoded)
+	if len(list) == 0 {
+		return
+	}
+	if len(list) > cfg.Limits.Codings {
+		c.p.stats.LimitDecoders++
+		m.Flags |= FlagLimit
+		return
+	}
+	if n := memoryOf(list); c.p.decoding+n > cfg.Limits.Decoders {
+		c.p.stats.LimitDecoders++
+		m.Flags |= FlagLimit
+		return
+	}
+	x.decoder = newDecoder(list, &cfg.Limits)
+	c.p.decoding += x.decoder.memory
+}
+
+// endDecoder ends the decoding of a body.
+func (c *Conn) endDecoder(m *Message) {
+	x := &m.content
+	d := x.decoder
+	x.decoder, x.stopped = nil, true
+	c.p.decoding -= d.memory
+	err := d.finish(func(b []byte) { c.decoded(m, b) })
+	switch {
+	case errors.Is(err, ErrBomb):
+		c.p.stats.LimitRatio++
+		m.Flags |= FlagBomb
+	case err != nil:
+		m.Flags |= FlagBadCoding
+	}
+}
+
+// decoded takes decoded bytes of a body.
+func (c *Conn) decoded(m *Message, b []byte) {
+	x, cfg := &m.content, &c.p.cfg
+	m.Length += uint64(len(b))
+	if x.hash != nil {
+		x.hash.Write(b)
+	}
+	if cfg.Sniff && len(x.first) < sniffed {
+		x.first = append(x.first, b[:min(len(b), sniffed-len(x.first))]...)
+	}
+	if cfg.Collect {
+		c.collect(m, b)
+	}
+	if cfg.OnBody != nil {
+		cfg.OnBody(m, b)
+	}
+}
+
+// sniffed is how many bytes of a body its type is guessed from.
+const sniffed = 512
+
+// collect keeps bytes of a body, within the limits.
+func (c *Conn) collect(m *Message, b []byte) {
+	l := &c.p.cfg.Limits
+	room := max(0, min(l.Body-len(m.Body), l.TotalBody-c.p.collected))
+	if len(b) > room {
+		if !m.Flags.Has(FlagBodyCut) {
+			m.Flags |= FlagBodyCut
+			c.p.stats.LimitBody++
+		}
+		b = b[:room]
+	}
+	m.Body = append(m.Body, b...)
+	m.content.charged += len(b)
+	c.p.collected += len(b)
+}
+
+// hole takes the place of n bytes of a message's body that are missing. What is coded cannot be decoded behind it.
 func (c *Conn) hole(m *Message, n uint64) {
 	m.Flags |= FlagGap
 	m.Missing += n
+	if x := &m.content; x.decoder != nil {
+		c.endDecoder(m)
+	} else if !x.started {
+		x.started = true
+		c.startBody(m)
+		if x.decoder != nil {
+			c.endDecoder(m)
+		}
+	}
 	if f := c.p.cfg.OnHole; f != nil {
 		f(m, n)
 	}
@@ -45,6 +157,18 @@ func (c *Conn) hole(m *Message, n uint64) {
 
 // done is called when a message is over; the caller has set its End.
 func (c *Conn) done(m *Message) {
+	x := &m.content
+	if x.decoder != nil {
+		c.endDecoder(m)
+	}
+	if x.hash != nil {
+		m.SHA256 = x.hash.Sum(nil)
+		x.hash = nil
+	}
+	if len(x.first) > 0 {
+		m.Sniffed = http.DetectContentType(x.first)
+		x.first = nil
+	}
 	if f := c.p.cfg.OnMessageEnd; f != nil {
 		f(m)
 	}
@@ -61,6 +185,19 @@ func (c *Conn) exchanged(e *Exchange) {
 	c.p.stats.Exchanges++
 	if f := c.p.cfg.OnExchange; f != nil {
 		f(e)
+	}
+	c.release(e.Request)
+	c.release(e.Response)
+	for _, m := range e.Informational {
+		c.release(m)
+	}
+}
+
+// release gives the memory of a body into the hands of whoever keeps the message.
+func (c *Conn) release(m *Message) {
+	if m != nil {
+		c.p.collected -= m.content.charged
+		m.content.charged = 0
 	}
 }
 

@@ -44,7 +44,8 @@ const (
 	FlagBadChunk                        // chunk sizes or ends that make no sense, or are written oddly
 	FlagForbidden                       // framing fields where they are not allowed, as Content-Length in a 204
 	FlagTrailing                        // bytes behind the message belong to no message
-	FlagLimit                           // something of it was dropped because of a limit
+	FlagLimit                           // something of it was dropped, or left coded, because of a limit
+	FlagBodyCut                         // Message.Body is not all of the body, because of a limit
 	FlagBomb                            // the body was cut, for it grew too much in decoding
 	FlagBadCoding                       // the body could not be decoded to its end
 	FlagUnknownCoding                   // the body has a coding that is not understood, and is left as it is
@@ -57,7 +58,7 @@ func flagNames() [numFlags]string {
 		"gap", "truncated", "skipped", "pairing", "early", "tunnel", "upgrade", "pushed", "state_lost", "lookalike", "http09",
 		"bad_start", "bad_method", "bad_target", "bad_escape", "bad_version", "bad_status", "bare_lf", "bare_cr", "control", "fold",
 		"blank_before_colon", "no_colon", "bad_name", "no_host", "hosts", "host_target", "cl_conflict", "cl_twice", "bad_cl", "cl_te",
-		"bad_te", "te_http10", "chunk_ext", "bad_chunk", "forbidden_framing", "trailing", "limit", "bomb", "bad_coding",
+		"bad_te", "te_http10", "chunk_ext", "bad_chunk", "forbidden_framing", "trailing", "limit", "body_cut", "bomb", "bad_coding",
 		"unknown_coding",
 	}
 }

@@ -19,8 +19,12 @@ import (
 // Parser holds what connections have in common: the configuration, the counters, and the limits on all of them
 // together. It is not safe for concurrent use, nor are its connections.
 type Parser struct {
-	cfg   Config
-	stats Stats
+	cfg       Config
+	stats     Stats
+	held      int     // bytes that wait, in all connections
+	collected int     // bytes of bodies, in all open exchanges
+	decoding  int     // bytes of memory of decoders
+	fields    []Field // scratch
 }
 
 // New returns a parser.
@@ -67,8 +71,10 @@ type Stats struct {
 	LimitHeader uint64
 	// LimitBody counts messages whose body was cut in memory: Limits.Body or Limits.TotalBody.
 	LimitBody uint64
-	// LimitRatio counts messages whose body was cut because it grew too much in decoding: Limits.Ratio.
+	// LimitRatio counts messages whose body was cut because it grew too much in decoding: Limits.Ratio or Limits.Decoded.
 	LimitRatio uint64
+	// LimitDecoders counts messages whose body was left coded: Limits.Decoders or Limits.Codings.
+	LimitDecoders uint64
 	// LimitHeld counts times that bytes could wait no longer for the other direction: Limits.Held or Limits.TotalHeld.
 	LimitHeld uint64
 	// LimitPending counts requests that were given up because too many waited for their response: Limits.Pending.
@@ -77,7 +83,7 @@ type Stats struct {
 
 // LimitsHit reports whether a limit cost bytes or messages.
 func (s *Stats) LimitsHit() bool {
-	return s.LimitHeader+s.LimitBody+s.LimitRatio+s.LimitHeld+s.LimitPending > 0
+	return s.LimitHeader+s.LimitBody+s.LimitRatio+s.LimitDecoders+s.LimitHeld+s.LimitPending > 0
 }
 
 // protocol is what a connection speaks at the moment. It belongs to one [Conn], which calls it and which it calls back.

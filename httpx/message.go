@@ -108,6 +108,8 @@ type Message struct {
 	SHA256 []byte
 	// Sniffed is the content type that the body looks like, with Config.Sniff.
 	Sniffed string
+
+	content content
 }
 
 // Get returns the value of the first header field with that name, in whatever case, or "".
@@ -148,6 +150,9 @@ type Exchange struct {
 	Response *Message
 	// Flags are those that concern both messages.
 	Flags Flags
+
+	open int  // messages of it that are not over
+	over bool // no other comes
 }
 
 // TTFB returns the time from the last byte of the request to the first byte of the final response, 0 if either is
