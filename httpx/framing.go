@@ -61,18 +61,27 @@ func (s *side) body() {
 		m.Framing = FramingClose
 	}
 	c.head(m)
-	switch m.Framing {
-	case FramingLength:
-		s.state, s.remain = inLength, uint64(m.ContentLength)
-	case FramingChunked:
-		s.state = inSize
-		s.collect.reset()
-	case FramingClose:
-		s.state = inClose
-	}
-	if m.Framing == FramingNone || m.Framing == FramingLength && s.remain == 0 {
+	if m.Framing == FramingNone || m.Framing == FramingLength && m.ContentLength == 0 {
 		s.finish()
+		return
 	}
+	s.collect.reset()
+	s.remain = uint64(max(m.ContentLength, 0))
+	if s.state = m.Framing.state(); m.Kind == Response && m.Exchange.Request == nil {
+		s.start = piece{off: m.End.Offset} // of no origin, but none is needed
+		s.state = inDoubt
+	}
+}
+
+// state returns the state of a side at the start of a body.
+func (f Framing) state() state {
+	switch f {
+	case FramingLength:
+		return inLength
+	case FramingChunked:
+		return inSize
+	}
+	return inClose
 }
 
 // isBodyless reports whether a response has no body, whatever its header says (RFC 9112 §6.3).

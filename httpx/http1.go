@@ -39,6 +39,7 @@ const (
 	inOld                  // what tells whether a start line without version has a header, or is all
 	inHead                 // more of a head
 	inTorn                 // more of a head, behind a gap
+	inDoubt                // a body, or the next message: the request may have been HEAD
 	inLength               // a body of known length
 	inSize                 // a chunk's size line
 	inChunk                // a chunk's data
@@ -117,6 +118,8 @@ func (s *side) step(x *piece) {
 		s.inHead(x)
 	case inTorn:
 		s.inTorn(x)
+	case inDoubt:
+		s.inDoubt(x)
 	case inLength, inChunk, inClose:
 		s.inBody(x)
 	case inSize:

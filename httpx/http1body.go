@@ -6,6 +6,29 @@ import (
 	"github.com/tcpfollow/tcpfollow/internal/http1"
 )
 
+// inDoubt looks whether a response whose request is not known has the body that it announces. If it answers HEAD, the next
+// response comes in its place.
+func (s *side) inDoubt(x *piece) {
+	if len(s.collect.buf) == 0 {
+		s.start = *x
+		s.start.b = nil
+	}
+	n := min(len(x.b), len(http1.StatusForm)-len(s.collect.buf))
+	s.gather(x, n)
+	all := s.collect.buf
+	switch {
+	case !http1.IsStatusForm(all):
+		s.settleDoubt()
+	case len(all) == len(http1.StatusForm):
+		s.m.Flags |= FlagTruncated
+		s.finish()
+		s.replay(len(all), s.state)
+	}
+}
+
+// settleDoubt takes what is there for a body.
+func (s *side) settleDoubt() { s.replay(len(s.collect.buf), s.m.Framing.state()) }
+
 // inBody takes bytes of a body whose length, or that of the chunk, is known, or that goes on to the end.
 func (s *side) inBody(x *piece) {
 	n := len(x.b)

@@ -10,11 +10,16 @@ import (
 // gap takes the place of n bytes that are missing.
 func (p *http1c) gap(dir packet.Direction, _, n uint64) {
 	s := &p.sides[dir]
+	switch s.state { // what was waited for does not come
+	case inDoubt:
+		s.settleDoubt()
+	case seeking:
+		s.find(true)
+	}
 	at := s.next
 	s.next += uint32(n)
 	switch s.state {
 	case atStart, seeking:
-		s.find(true)
 		s.lose(at)
 		s.seekNext()
 	case inStart, inOld:
@@ -163,6 +168,9 @@ func (s *side) keepTorn(x *piece) {
 // end ends what is open of a side.
 func (p *http1c) end(dir packet.Direction) {
 	s := &p.sides[dir]
+	if s.state == inDoubt {
+		s.settleDoubt()
+	}
 	switch s.state {
 	case inStart:
 		if st, ok := s.classify(s.collect.buf); ok && st.Sure {

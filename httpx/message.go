@@ -136,6 +136,26 @@ func (m *Message) Host() string {
 	return m.Get(":authority")
 }
 
+// URL returns what a request asks for, as sent: its target if that names a host, else with the host in front, which is
+// the server's address if the request names none.
+func (m *Message) URL() string {
+	if m.Method == "CONNECT" || strings.Contains(m.Target, "://") && m.Target[0] != '/' {
+		return m.Target
+	}
+	host, scheme := m.Host(), m.Get(":scheme")
+	if host == "" {
+		host = m.Conn.Server.String()
+	}
+	if scheme == "" {
+		scheme = "http"
+	}
+	sep := ""
+	if m.Target == "" || m.Target[0] != '/' {
+		sep = "/"
+	}
+	return scheme + "://" + host + sep + m.Target
+}
+
 // Exchange is a request and what it was answered with.
 type Exchange struct {
 	// Conn is where it was found.

@@ -47,18 +47,31 @@ func Find(b []byte, requests, responses, final bool) (at int, found bool) {
 	return max(line, len(b)-MaxFound), false
 }
 
-// statusAt reports whether b starts with a status line and one that fits behind it, or may do so with more bytes.
-func statusAt(b []byte, final bool) (yes, open bool) {
-	const form = "HTTP/d.d ddd"
-	for i := range len(form) {
-		if i == len(b) {
-			return false, !final
-		}
-		if form[i] == 'd' && !isDigit(b[i]) || form[i] != 'd' && form[i] != b[i] {
-			return false, false
+// StatusForm is what a status line starts with; d stands for a digit.
+const StatusForm = "HTTP/d.d ddd"
+
+// IsStatusForm reports whether b is the beginning of a status line, up to its status.
+func IsStatusForm(b []byte) bool {
+	if len(b) > len(StatusForm) {
+		return false
+	}
+	for i, c := range b {
+		if StatusForm[i] == 'd' && !isDigit(c) || StatusForm[i] != 'd' && StatusForm[i] != c {
+			return false
 		}
 	}
-	rest := b[len(form):]
+	return true
+}
+
+// statusAt reports whether b starts with a status line and one that fits behind it, or may do so with more bytes.
+func statusAt(b []byte, final bool) (yes, open bool) {
+	if !IsStatusForm(b[:min(len(b), len(StatusForm))]) {
+		return false, false
+	}
+	if len(b) < len(StatusForm) {
+		return false, !final
+	}
+	rest := b[len(StatusForm):]
 	if len(rest) > 0 && rest[0] != ' ' && rest[0] != '\r' && rest[0] != '\n' {
 		return false, false
 	}
@@ -114,7 +127,7 @@ func headerAt(b []byte, final bool) (yes, open bool) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		if final {
-			return len(b) == 0, false
+			return len(b) == 0 || IsToken(b) || LooksLikeField(b), false
 		}
 		return false, len(b) < MaxFound
 	}

@@ -25,8 +25,18 @@ func newHTTP() *cobra.Command {
 	var fl httpFlags
 	cmd := &cobra.Command{
 		Use:   "http [flags] FILE...",
-		Short: "Show the HTTP messages",
-		RunE:  func(cmd *cobra.Command, args []string) error { return runHTTP(cmd, args, &in, &fl) },
+		Short: "Show the HTTP messages, whatever they look like",
+		Long: `http finds HTTP messages in the TCP conversations of captures, at any port, and
+prints a line for every exchange: time, client and server, method and URL, status,
+content type, size of the decoded body, duration, and what is odd about it. With
+-v the headers follow.
+
+With -o json every message is an object on a line of its own, those of a stream in
+the order in which they start.`,
+		Example: `  tcpfollow http web.pcap
+  tcpfollow http -v web.pcap
+  tcpfollow http -o json web.pcap | jq 'select(.flags != [])'`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runHTTP(cmd, args, &in, &fl) },
 	}
 	cmd.Flags().StringVarP(&fl.output, "output", "o", "text", "output format: text, json")
 	in.flags(cmd)
@@ -47,6 +57,10 @@ func runHTTP(cmd *cobra.Command, args []string, in *input, fl *httpFlags) error 
 		v := newJSONMessages(out)
 		hc.Digest = true
 		hc.OnMessage, hc.OnMessageEnd = v.begin, v.end
+		failed = func() error { return v.err }
+	case "text":
+		v := &textExchanges{w: out, headers: in.verbose}
+		hc.OnExchange = v.exchange
 		failed = func() error { return v.err }
 	default:
 		return cli.Usage("-o: %q is none of text, json", fl.output)
