@@ -64,6 +64,10 @@ func (f *TCPStreamFollower) resets(ref flowtable.Ref, c *conn, from uint8, seg *
 
 // finish ends a stream: what is held is delivered, holes become gaps, and the user hears of the end. The record stays.
 func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason) {
+	if f.cfg.CompatLibtins {
+		f.compatFinish(ref, c, reason)
+		return
+	}
 	f.release(ref, c)
 	if c.has(connEnding) || c.has(connEnded) {
 		return
@@ -239,6 +243,10 @@ func (f *TCPStreamFollower) endAll() {
 	}
 	slices.SortFunc(open, func(a, b flowtable.Ref) int { return cmp.Compare(f.table.Rest(a).id, f.table.Rest(b).id) })
 	for _, ref := range open {
+		if f.cfg.CompatLibtins {
+			f.detach(ref)
+			continue
+		}
 		c := f.table.At(ref)
 		f.finish(ref, c, f.orFIN(c, EndEOF))
 	}
@@ -270,6 +278,10 @@ func (f *TCPStreamFollower) expire(now int64) {
 		if at <= now {
 			if c.has(connEnded) || c.has(connSilent) {
 				f.forget(ref)
+				continue
+			}
+			if f.cfg.CompatLibtins {
+				f.table.Schedule(ref, now+int64(f.cfg.Timeouts.Idle)) // only evict asks who was idle for longest
 				continue
 			}
 			timers = append(timers, timer{ref, at, f.table.Rest(ref).id})

@@ -54,6 +54,13 @@ type Config struct {
 	// AnyReset makes every reset close its connection. By default only one that its receiver would have accepted
 	// does: at the next expected or last acknowledged byte (RFC 5961 §3.2).
 	AnyReset bool
+	// CompatLibtins follows streams as the TCPStreamFollower of libtins 4 does, which cycapture wraps. A stream needs its
+	// SYN, and a SYN+ACK without other flags before any data; the first FIN or RST of either side ends it, with what
+	// waits; a hole is never given up; nothing ends by time, by the port's reuse or by Close. The data callback comes
+	// once a packet, and also for segments that end at the next expected byte and bring nothing: Chunk is then empty.
+	// No checks are made of acknowledgements, resets or windows. Limits hold, which libtins does not know: a segment
+	// too many is Unwanted. IPv6 and IP fragments, too, are followed.
+	CompatLibtins bool
 	// Limits bound memory; Timeouts bound time, on the packet clock.
 	Limits   Limits
 	Timeouts Timeouts
@@ -129,6 +136,9 @@ type Timeouts struct {
 
 // complete returns the config with its defaults filled in.
 func (c Config) complete() (Config, error) {
+	if err := c.completeCompat(); err != nil {
+		return c, err
+	}
 	switch {
 	case c.Engine == nil:
 		c.Engine = reassemble.NewNative(&reassemble.NativeConfig{Overlap: c.Overlap})

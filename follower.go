@@ -382,6 +382,9 @@ func (f *TCPStreamFollower) lookup(k *keyed) flowtable.Ref {
 
 // segment follows one segment, whose time the clock has reached.
 func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
+	if f.cfg.CompatLibtins {
+		return f.compat(k, seg)
+	}
 	ref := f.lookup(k)
 	var c *conn
 	opened := false

@@ -35,7 +35,8 @@ type extra struct {
 	origins *[2]origins    // by direction; nil without Config.Origins
 	history *[2]ring       // by direction; nil without Config.History
 
-	duplicates uint64 // packets that were captured twice
+	legacy     [2][]legacyRun // by side: with CompatLibtins, what waits
+	duplicates uint64         // packets that were captured twice
 }
 
 // payload is what was sent in one direction, and what is missing of it.
