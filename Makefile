@@ -2,7 +2,7 @@
 
 SHARED ?= ../shared
 
-.PHONY: all build test lint race fuzz testdata bench score ci
+.PHONY: all build test lint race fuzz testdata bench pgo score ci
 
 all: build test
 
@@ -26,6 +26,10 @@ testdata:
 
 bench:
 	CGO_ENABLED=0 go test -run '^$$' -bench . -count 10 ./bench
+
+# The profile that the compiler optimises the program by: renew it when the hot paths have changed.
+pgo:
+	CGO_ENABLED=0 go test -run '^$$' -bench Follow -benchtime 5s -cpuprofile cmd/tcpfollow/default.pgo -o /dev/null ./bench
 
 score:
 	TCPFOLLOW_SHARED=$(SHARED) .ci/run score

@@ -3,45 +3,73 @@ package tcpfollow
 import "github.com/tcpfollow/tcpfollow/internal/flowtable"
 
 const (
-	handleChunk = 1 << 10 // entries in a chunk of the directory
-	handleBlock = 64      // handles allocated at a time
+	handleChunk = 1 << 10 // handles allocated at a time for the first streams
+	handleBlock = 64      // and for later ones
 )
 
-// handles finds the stream handle of a connection. Handles are never used again, since users may keep them; they are
-// allocated by the block, and a block lives until none of it is referred to.
+// handles finds the stream handle of a connection. A handle is never used again, since users may keep it: the first
+// stream of each Ref has its handle in place, later ones are pointed to.
 type handles struct {
-	chunks [][]*TCPStream // by Ref
+	chunks []*handlesOf // by Ref
 	fresh  []TCPStream
+}
+
+// handlesOf is the handles of adjacent Refs.
+type handlesOf struct {
+	first [handleChunk]TCPStream
+	later []*TCPStream // nil until a Ref is used again
 }
 
 // at returns the handle of a connection, nil if it has none.
 func (h *handles) at(ref flowtable.Ref) *TCPStream {
-	if c := int(ref / handleChunk); c < len(h.chunks) && h.chunks[c] != nil {
-		return h.chunks[c][ref%handleChunk]
+	c, i := int(ref/handleChunk), ref%handleChunk
+	if c >= len(h.chunks) || h.chunks[c] == nil {
+		return nil
+	}
+	if st := &h.chunks[c].first[i]; st.f != nil {
+		return st
+	}
+	if later := h.chunks[c].later; later != nil {
+		return later[i]
 	}
 	return nil
 }
 
-// remove forgets the handle of a connection.
-func (h *handles) remove(ref flowtable.Ref) { h.chunks[ref/handleChunk][ref%handleChunk] = nil }
+// remove forgets the handle of a connection, which has been emptied.
+func (h *handles) remove(ref flowtable.Ref) {
+	if later := h.chunks[ref/handleChunk].later; later != nil {
+		later[ref%handleChunk] = nil
+	}
+}
 
 // stream returns the handle of a connection, making it if there is none.
 func (f *TCPStreamFollower) stream(ref flowtable.Ref) *TCPStream {
-	h := &f.streams
-	c := int(ref / handleChunk)
+	if st := f.streams.at(ref); st != nil {
+		return st
+	}
+	st := f.streams.add(ref)
+	*st = TCPStream{f: f, ref: ref}
+	return st
+}
+
+func (h *handles) add(ref flowtable.Ref) *TCPStream {
+	c, i := int(ref/handleChunk), ref%handleChunk
 	for c >= len(h.chunks) {
 		h.chunks = append(h.chunks, nil)
 	}
 	if h.chunks[c] == nil {
-		h.chunks[c] = make([]*TCPStream, handleChunk)
+		h.chunks[c] = new(handlesOf)
 	}
-	at := &h.chunks[c][ref%handleChunk]
-	if *at == nil {
-		if len(h.fresh) == 0 {
-			h.fresh = make([]TCPStream, handleBlock)
-		}
-		*at, h.fresh = &h.fresh[0], h.fresh[1:]
-		**at = TCPStream{f: f, ref: ref}
+	chunk := h.chunks[c]
+	if st := &chunk.first[i]; st.ref == 0 {
+		return st
 	}
-	return *at
+	if chunk.later == nil {
+		chunk.later = make([]*TCPStream, handleChunk)
+	}
+	if len(h.fresh) == 0 {
+		h.fresh = make([]TCPStream, handleBlock)
+	}
+	chunk.later[i], h.fresh = &h.fresh[0], h.fresh[1:]
+	return chunk.later[i]
 }

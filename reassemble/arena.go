@@ -2,8 +2,8 @@ package reassemble
 
 import "math/bits"
 
-// arena hands out blocks of bytes from slabs that hold no pointers. A slab is given back when it is empty and another
-// one has room.
+// arena hands out blocks of bytes from slabs that hold no pointers. A slab that is empty is given back, but for a few:
+// what is held comes and goes.
 type arena struct{ classes [blockClasses]sizeClass }
 
 // Blocks come in five sizes, each eight times the one before: 32 bytes to 128 KiB.
@@ -16,6 +16,9 @@ func blockSize(class int) int { return 32 << (3 * class) }
 
 // slabBlocks returns how many blocks make a slab: as many as a word has bits, but no more than a megabyte.
 func slabBlocks(class int) int { return min(64, 1<<20/blockSize(class)) }
+
+// keepSlabs returns how many empty slabs are kept: half a megabyte, one at least.
+func keepSlabs(class int) int { return max(1, 512<<10/(slabBlocks(class)*blockSize(class))) }
 
 func allFree(class int) uint64 { return 1<<slabBlocks(class) - 1 }
 
@@ -34,7 +37,7 @@ func (r blockRef) parts() (class, place, slab int) {
 type sizeClass struct {
 	slabs []slab
 	hint  int // the slab to try first
-	kept  int // a slab that was empty and was kept
+	empty int // slabs with memory and no block in use
 }
 
 type slab struct {
@@ -56,9 +59,12 @@ func (a *arena) allocate(n int) (blockRef, []byte) {
 		c.hint = c.unused()
 	}
 	s := &c.slabs[c.hint]
-	if s.mem == nil {
+	switch {
+	case s.mem == nil:
 		s.mem = make([]byte, blockSize(class)*slabBlocks(class))
 		s.free = allFree(class)
+	case s.free == allFree(class):
+		c.empty--
 	}
 	place := bits.TrailingZeros64(s.free)
 	s.free &^= 1 << place
@@ -90,16 +96,12 @@ func (a *arena) release(ref blockRef) {
 	c := &a.classes[class]
 	s := &c.slabs[i]
 	s.free |= 1 << place
-	spare := &c.slabs[min(c.hint, len(c.slabs)-1)]
-	if s.free == allFree(class) && spare != s && spare.mem != nil && spare.free != 0 {
-		s.mem = nil
-		return
-	}
 	if s.free == allFree(class) {
-		if k := &c.slabs[c.kept]; k != s && k.free == allFree(class) {
-			k.mem = nil
+		if c.empty >= keepSlabs(class) {
+			s.mem = nil
+			return
 		}
-		c.kept = i
+		c.empty++
 	}
 	c.hint = min(c.hint, i)
 }

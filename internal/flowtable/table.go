@@ -5,8 +5,6 @@
 // hashes never merge two flows. Memory is given back when the table shrinks well below its peak.
 package flowtable
 
-import "math"
-
 // Ref names a record; 0 names none. It is reused after Remove.
 type Ref uint32
 
@@ -50,9 +48,8 @@ type entry[K comparable, R any] struct {
 // rest is the seldom used part of an entry.
 type rest[C any] struct {
 	record C
-	timer  timer
+	timer  timer // of a freed entry, next is the next freed one, as index+1
 	hash   uint32
-	free   uint32 // next freed entry, as index+1
 }
 
 // New returns an empty table.
@@ -110,7 +107,7 @@ func (t *Table[K, R, C]) Insert(hash uint64, key *K) Ref {
 func (t *Table[K, R, C]) Live(ref Ref) bool {
 	i := uint32(ref) - 1
 	c := int(i >> chunkBits)
-	return ref != 0 && c < len(t.chunks) && t.chunks[c] != nil && t.chunks[c].rest[i&(chunkLen-1)].free == inUse
+	return ref != 0 && c < len(t.chunks) && t.chunks[c] != nil && t.chunks[c].inUse(i&(chunkLen-1))
 }
 
 // At returns the record that ref names. It is valid until the record is removed.
@@ -162,7 +159,7 @@ func (t *Table[K, R, C]) All(yield func(Ref) bool) {
 			continue
 		}
 		for i := uint32(0); i < ch.fresh; i++ {
-			if ch.rest[i].free == inUse && !yield(Ref(c<<chunkBits|int(i)+1)) {
+			if ch.inUse(i) && !yield(Ref(c<<chunkBits|int(i)+1)) {
 				return
 			}
 			if t.chunks[c] != ch {
@@ -201,8 +198,7 @@ func (t *Table[K, R, C]) rehash(n int) {
 	}
 }
 
-// inUse marks an entry that is not on a free list.
-const inUse = math.MaxUint32
+func (ch *chunk[K, R, C]) inUse(i uint32) bool { return i < ch.fresh && ch.rest[i].timer.at != freed }
 
 // allocate takes an entry from the lowest slab that has one, so that high slabs run empty.
 func (t *Table[K, R, C]) allocate() Ref {
@@ -220,13 +216,13 @@ func (t *Table[K, R, C]) allocate() Ref {
 	var i uint32
 	if ch.free != 0 {
 		i = ch.free - 1
-		ch.free = ch.rest[i].free
+		ch.free = uint32(ch.rest[i].timer.next)
 	} else {
 		i = ch.fresh
 		ch.fresh++
 	}
 	ch.entries[i] = entry[K, R]{}
-	ch.rest[i] = rest[C]{free: inUse}
+	ch.rest[i] = rest[C]{}
 	ch.live++
 	if ch.live == chunkLen {
 		t.spare.clear(c)
@@ -234,7 +230,8 @@ func (t *Table[K, R, C]) allocate() Ref {
 	return Ref(uint32(c)<<chunkBits|i) + 1
 }
 
-// release gives an entry back, and its slab when that is empty and another one has room.
+// release gives an entry back. Of the slabs that are empty one is kept, so that a connection more or less does not
+// make and drop one each time.
 func (t *Table[K, R, C]) release(ref Ref) {
 	i := uint32(ref) - 1
 	c := int(i >> chunkBits)
@@ -242,15 +239,11 @@ func (t *Table[K, R, C]) release(ref Ref) {
 	i &= chunkLen - 1
 	var none K
 	ch.entries[i].key = none
-	ch.rest[i].free = ch.free
+	ch.rest[i].timer = timer{at: freed, next: Ref(ch.free)}
 	ch.free = i + 1
 	ch.live--
 	t.spare.set(c)
 	if ch.live > 0 {
-		return
-	}
-	if other, _ := t.spare.lowest(); other != c {
-		t.chunks[c] = nil
 		return
 	}
 	if k := t.chunks[t.kept]; k != nil && k.live == 0 && t.kept != c {

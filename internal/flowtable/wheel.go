@@ -25,9 +25,14 @@ type list struct{ head, tail Ref }
 
 // timer is the wheel's part of an entry.
 type timer struct {
-	tick       int64 // off when 0
+	at         uint32 // index of its slot + 1, or off, or freed
 	next, prev Ref
 }
+
+const (
+	off   = 0
+	freed = wheelSlots + 1 // the entry is not in use
+)
 
 // epoch is added to ticks, so that none is 0 or less: half the range of times, in ticks.
 const epoch = -(math.MinInt64 / int64(Tick)) + 2
@@ -47,8 +52,9 @@ func (t *Table[K, R, C]) Schedule(ref Ref, deadline int64) {
 	t.Cancel(ref)
 	w := &t.wheel
 	tick := w.clamp(tickOf(deadline))
-	l := &w.slots[uint64(tick)%wheelSlots]
-	t.rest(ref).timer = timer{tick: tick, prev: l.tail}
+	slot := uint32(uint64(tick) % wheelSlots)
+	l := &w.slots[slot]
+	t.rest(ref).timer = timer{at: slot + 1, prev: l.tail}
 	if l.tail != 0 {
 		t.rest(l.tail).timer.next = ref
 	} else {
@@ -60,9 +66,14 @@ func (t *Table[K, R, C]) Schedule(ref Ref, deadline int64) {
 
 // Hasten sets the timer of ref unless it is set to come up by deadline anyway.
 func (t *Table[K, R, C]) Hasten(ref Ref, deadline int64) {
-	if tick := t.rest(ref).timer.tick; tick == 0 || tick > tickOf(deadline) {
+	if at := t.rest(ref).timer.at; at == off || t.wheel.tick(at) > tickOf(deadline) {
 		t.Schedule(ref, deadline)
 	}
+}
+
+// tick returns the tick of a timer: it is less than a turn away.
+func (w *wheel) tick(at uint32) int64 {
+	return w.now + int64((uint64(at)-1-uint64(w.now))%wheelSlots)
 }
 
 // clamp moves a tick to where the wheel reaches.
@@ -73,7 +84,7 @@ func (w *wheel) clamp(tick int64) int64 {
 // Reschedule moves the timer of ref to a later deadline. It reports false, and does nothing, when deadline is not later
 // than what the timer is set to.
 func (t *Table[K, R, C]) Reschedule(ref Ref, deadline int64) bool {
-	if tm := &t.rest(ref).timer; tm.tick != 0 && t.wheel.clamp(tickOf(deadline)) <= tm.tick {
+	if at := t.rest(ref).timer.at; at != off && t.wheel.clamp(tickOf(deadline)) <= t.wheel.tick(at) {
 		return false
 	}
 	t.Schedule(ref, deadline)
@@ -83,10 +94,10 @@ func (t *Table[K, R, C]) Reschedule(ref Ref, deadline int64) bool {
 // Cancel clears the timer of ref.
 func (t *Table[K, R, C]) Cancel(ref Ref) {
 	tm := &t.rest(ref).timer
-	if tm.tick == 0 {
+	if tm.at == off {
 		return
 	}
-	l := &t.wheel.slots[uint64(tm.tick)%wheelSlots]
+	l := &t.wheel.slots[tm.at-1]
 	if tm.prev != 0 {
 		t.rest(tm.prev).timer.next = tm.next
 	} else {
@@ -119,12 +130,9 @@ func (t *Table[K, R, C]) Advance(now int64, due []Ref) []Ref {
 	}
 	for n := from; n <= tick; n++ {
 		for ref := w.slots[uint64(n)%wheelSlots].head; ref != 0; {
-			tm := &t.rest(ref).timer
-			next := tm.next
-			if tm.tick <= tick {
-				t.Cancel(ref)
-				due = append(due, ref)
-			}
+			next := t.rest(ref).timer.next
+			t.Cancel(ref)
+			due = append(due, ref)
 			ref = next
 		}
 	}

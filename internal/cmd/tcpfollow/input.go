@@ -10,7 +10,6 @@ import (
 	"github.com/tcpfollow/tcpfollow/packet"
 	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 	"github.com/tcpfollow/tcpfollow/reassemble"
-	"github.com/tcpfollow/tcpfollow/reassemble/gopacketreassembly"
 )
 
 // input is what all commands that follow streams have in common: where frames come from, and how they are followed.
@@ -107,7 +106,9 @@ func (in *input) config() (*tf.Config, error) {
 	cfg := in.cfg
 	switch in.engine {
 	case "gopacket":
-		cfg.Engine = gopacketreassembly.New()
+		if cfg.Engine = gopacketEngine(); cfg.Engine == nil {
+			return nil, cli.Usage("--engine gopacket: left out of this program by the build tag nogopacket")
+		}
 	case "native":
 	default:
 		return nil, cli.Usage("--engine: %q is none of native, gopacket", in.engine)
