@@ -14,6 +14,7 @@ type Conn struct {
 	dirs      [2]half
 	exchanges uint64
 	closed    bool
+	finished  func(packet.Direction) bool // whether a direction is known to have ended with all its bytes; may be nil
 }
 
 // Open returns a new connection.
@@ -63,7 +64,8 @@ func (c *Conn) Gap(dir packet.Direction, off, n uint64) {
 	c.settle()
 }
 
-// End says that a direction is over.
+// End says that a direction is over. The acknowledgement of a FIN lies behind all bytes, so that without a call packets
+// that carry one wait.
 func (c *Conn) End(dir packet.Direction) {
 	c.dirs[dir].over = true
 	c.settle()
@@ -93,7 +95,7 @@ func (c *Conn) feed(dir packet.Direction, x *piece) (taken int) {
 		n := p.data(dir, x.off, x.b, x.o)
 		taken += n
 		x.take(n)
-		if len(x.b) == 0 || c.proto == p {
+		if len(x.b) == 0 || c.proto == p || c.dirs[dir.Reverse()].waits() { // what waited for the switch goes first
 			break
 		}
 	}
@@ -103,7 +105,10 @@ func (c *Conn) feed(dir packet.Direction, x *piece) (taken int) {
 }
 
 func (c *Conn) gap(dir packet.Direction, off, n uint64) {
-	h := &c.dirs[dir]
+	h, other := &c.dirs[dir], &c.dirs[dir.Reverse()]
+	if !h.spoke && other.spoke && dir == packet.ServerToClient {
+		h.next, h.known = other.start, other.start != 0
+	}
 	h.spoke = true
 	h.next += uint32(n)
 	c.proto.gap(dir, off, n)

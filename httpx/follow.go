@@ -1,6 +1,9 @@
 package httpx
 
-import "github.com/tcpfollow/tcpfollow"
+import (
+	"github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/packet"
+)
 
 // Follower feeds a parser from a [tcpfollow.TCPStreamFollower]: give Data and End to [tcpfollow.New], and Gap as
 // Config.OnGap. It does not use the streams' user values, so that other users of the follower can.
@@ -29,6 +32,7 @@ func (f *Follower) of(s *tcpfollow.TCPStream) *Conn {
 	if c == nil {
 		i := s.Info()
 		c = f.Open(ConnInfo{Stream: i.ID, Client: i.Client, Server: i.Server, Midstream: i.Start == tcpfollow.StartMid})
+		c.finished = func(dir packet.Direction) bool { return s.Info().Halves[dir].FIN }
 		f.conns[s] = c
 	}
 	f.last, f.conn = s, c

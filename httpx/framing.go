@@ -34,7 +34,7 @@ func (s *side) body() {
 		}
 	}
 	m.ContentLength = x.length
-	if m.Kind == Request {
+	if m.Kind == Request && s.state != inTorn && !m.Flags.Has(FlagGap) {
 		m.checkHost(hosts)
 	}
 	switch {

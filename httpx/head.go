@@ -97,9 +97,9 @@ func (s *side) head(b []byte, st *http1.Start) {
 		p.answer(s, m)
 	} else {
 		m.Method, m.Target = line[st.Method.Off:st.Method.End], line[st.Target.Off:st.Target.End]
-		if m.Version == "" && len(m.Header) == 0 {
+		if m.Version == "" && len(m.Header) == 0 && !m.Flags.Has(FlagGap) {
 			m.Flags |= FlagHTTP09
-		} else if m.Version == "" {
+		} else if m.Version == "" && !m.Flags.Has(FlagGap) {
 			m.Flags |= FlagBadStart
 		}
 		p.ask(s, m)
@@ -122,7 +122,9 @@ func (c *Conn) fields(b []byte, text string, flags *Flags) []Field {
 		}
 		if len(line) > 0 {
 			f := http1.ParseField(line)
-			*flags |= flagsOf(f.Faults)
+			if b[n-1] == '\n' { // it is whole
+				*flags |= flagsOf(f.Faults)
+			}
 			if f.Faults.Has(http1.Fold) && len(list) > 0 {
 				n = unfold(&list[len(list)-1], b, flags)
 			} else {

@@ -95,8 +95,8 @@ type dump struct {
 	list    []*httpx.Message
 	bodies  map[*httpx.Message]*strings.Builder
 	ended   map[*httpx.Message]bool
-	skipped []string
-	order   []string // of ends and exchanges
+	skipped [2][]uint64 // offsets, by direction
+	order   []string    // of ends and exchanges
 }
 
 func (d *dump) config(cfg httpx.Config) *httpx.Config {
@@ -119,16 +119,9 @@ func (d *dump) config(cfg httpx.Config) *httpx.Config {
 		d.order = append(d.order, line)
 	}
 	cfg.OnSkip = func(s httpx.Skipped) {
-		if n := len(d.skipped); n > 0 { // runs that touch are one
-			var dir string
-			var off, length uint64
-			fmt.Sscanf(d.skipped[n-1], "%s %d+%d", &dir, &off, &length)
-			if dir == s.Direction.String() && off+length == s.Start.Offset {
-				d.skipped[n-1] = fmt.Sprintf("%s %d+%d", dir, off, length+s.Length)
-				return
-			}
+		for i := range s.Length {
+			d.skipped[s.Direction] = append(d.skipped[s.Direction], s.Start.Offset+i)
 		}
-		d.skipped = append(d.skipped, fmt.Sprintf("%v %d+%d", s.Direction, s.Start.Offset, s.Length))
 	}
 	return &cfg
 }

@@ -19,6 +19,7 @@ type http1c struct {
 	pending  []pending // requests that wait for their response, oldest first,
 	popped   int       // but for the first of them
 	turning  *Exchange // a CONNECT or Upgrade that waits for its response, which decides what the connection becomes
+	giveWay  bool      // that came, so that what waited for it goes first
 }
 
 // sideKind says what a side sends.
@@ -101,7 +102,12 @@ func (s *side) run(x *piece) {
 		if s.state == waiting && !s.decided() {
 			break
 		}
-		s.step(x)
+		if s.step(x); s.p.giveWay {
+			s.p.giveWay = false
+			if s.p.c.dirs[s.dir.Reverse()].waits() {
+				break
+			}
+		}
 	}
 }
 
@@ -269,7 +275,7 @@ func (s *side) inStart(x *piece) {
 	case isPreface(line):
 		s.p.turnInto(newH2(s.p.c, nil))
 		s.replay(len(line), atStart)
-	case st.Class == http1.Request && st.Version.Len() == 0:
+	case whole && st.Class == http1.Request && st.Version.Len() == 0:
 		s.state, s.second = inOld, len(line)
 	default:
 		s.message(&st)
@@ -319,6 +325,8 @@ func (s *side) mayStart(b []byte) bool {
 		switch {
 		case c == ' ':
 			return s.kind == requests || len(b) <= http1.MaxFound || http1.IsToken(b[:i])
+		case c == '\r':
+			return i == len(b)-1
 		case c < ' ', c == 0x7f, i == longest:
 			return false
 		}

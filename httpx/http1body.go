@@ -20,9 +20,11 @@ func (s *side) inDoubt(x *piece) {
 	case !http1.IsStatusForm(all):
 		s.settleDoubt()
 	case len(all) == len(http1.StatusForm):
+		rest := s.start
+		rest.b = bytes.Clone(all)
 		s.m.Flags |= FlagTruncated
 		s.finish()
-		s.replay(len(all), s.state)
+		s.again(&rest)
 	}
 }
 

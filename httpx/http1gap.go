@@ -16,8 +16,8 @@ func (p *http1c) gap(dir packet.Direction, _, n uint64) {
 	case seeking:
 		s.find(true)
 	}
-	at := s.next
-	s.next += uint32(n)
+	at := p.c.dirs[dir].next - uint32(n)
+	s.next = at + uint32(n)
 	switch s.state {
 	case atStart, seeking:
 		s.lose(at)
@@ -87,12 +87,11 @@ func (s *side) tearStart() {
 	line := all
 	if s.state == inOld {
 		line = all[:s.second]
+	} else if words := bytes.SplitN(all, []byte(" "), 3); len(words) > 1 && http1.IsMethod(words[0]) && len(words[1]) > 0 {
+		line = all[:len(words[0])+1+len(words[1])] // without the version, of which some is missing
 	}
 	st, ok := s.classify(line)
-	body, bare := http1.TrimEOL(line)
-	words := bytes.SplitN(body, []byte(" "), 3)
-	switch {
-	case !ok, st.Class == http1.Response && !st.Sure, st.Class == http1.Request && (len(words) < 2 || !http1.IsMethod(words[0]) || len(words[1]) == 0):
+	if !ok || st.Target.Len() == 0 && !st.Sure {
 		s.replay(len(all), seeking)
 		s.find(true)
 		return
@@ -101,21 +100,29 @@ func (s *side) tearStart() {
 	s.p.c.consumed(s.collect.taken)
 	s.m.End = s.start.place()
 	s.m.End.Offset += uint64(s.collect.taken)
-	if s.state == inStart && st.Class == http1.Request && !bare { // the version may be cut
-		s.collect.buf = bytes.Join(words[:2], []byte(" "))
+	if s.state == inStart {
+		s.collect.buf = line
 	}
 	s.tear()
 }
 
 // tear is called when bytes of a head are missing. It may go on behind them, or anything else may.
 func (s *side) tear() {
+	c := &s.collect
 	s.m.Flags |= FlagGap
-	s.torn = s.torn[:0]
-	s.rest = true
-	if c := &s.collect; c.line > 0 {
-		c.buf = append(bytes.TrimRight(c.buf, "\r"), '\r', '\n')
-		c.line = 0
+	if len(s.torn) > 0 {
+		s.p.c.consumed(len(s.torn))
+		if !s.rest {
+			c.add(s.torn, s.limits())
+		}
 	}
+	if c.line > 0 && c.lines > 1 && bytes.IndexByte(c.buf[c.begin:], ':') < 0 {
+		c.buf = c.buf[:c.begin] // not even its name is there
+	} else if c.line > 0 {
+		c.buf = append(bytes.TrimRight(c.buf, "\r"), '\r', '\n')
+	}
+	c.line = 0
+	s.torn, s.rest = s.torn[:0], true
 	s.state = inTorn
 }
 
@@ -133,16 +140,18 @@ func (s *side) inTorn(x *piece) {
 	}
 	s.torn = append(s.torn, x.take(n)...)
 	line, _ := http1.TrimEOL(s.torn)
+	st, starts := s.classify(s.torn)
+	starts = starts && whole && st.Sure
 	switch {
 	case !whole && len(s.torn) <= http1.MaxFound && !bytes.ContainsRune(line, 0):
 		return
-	case whole && s.rest && !bytes.ContainsRune(line, 0):
+	case whole && s.rest && !starts && !bytes.ContainsRune(line, 0):
 	case whole && len(line) == 0:
 		s.keepTorn(x)
 		s.state = inHead
 		s.wholeHead()
 		return
-	case whole && http1.LooksLikeField(line):
+	case whole && !starts && http1.LooksLikeField(line):
 	default:
 		rest := s.start
 		rest.b = bytes.Clone(s.torn)
@@ -173,6 +182,7 @@ func (p *http1c) end(dir packet.Direction) {
 	}
 	switch s.state {
 	case inStart:
+		s.collect.buf = bytes.TrimRight(s.collect.buf, "\r")
 		if st, ok := s.classify(s.collect.buf); ok && st.Sure {
 			s.message(&st)
 			s.p.c.consumed(s.collect.taken)

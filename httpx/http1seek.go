@@ -21,10 +21,12 @@ func (s *side) seek(x *piece) {
 		s.marks = s.marks[:0]
 	}
 	s.marks = append(s.marks, mark{len(s.collect.buf), x.o})
-	n := len(x.b)
-	s.collect.buf = append(s.collect.buf, x.take(n)...)
-	s.sought += n
-	s.find(false)
+	s.sought += len(x.b)
+	line := bytes.IndexByte(x.b, '\n') >= 0
+	s.collect.buf = append(s.collect.buf, x.take(len(x.b))...)
+	if line || len(s.collect.buf) > 2*http1.MaxFound { // nothing is decided before, see Find
+		s.find(false)
+	}
 }
 
 // find looks through what is collected; with final, nothing follows directly.
@@ -55,15 +57,19 @@ func (s *side) find(final bool) {
 // pieces returns the collected bytes, of which b is a copy, by where they came from.
 func (s *side) pieces(b []byte) []piece {
 	list := make([]piece, 0, len(s.marks))
-	off := s.start.off
-	for i, m := range s.marks {
-		end := len(b)
-		if i+1 < len(s.marks) {
-			end = s.marks[i+1].at
-		}
-		list = append(list, piece{b[m.at:end], off + uint64(m.at), m.o})
+	for i := range s.marks {
+		list = append(list, s.piece(b, i))
 	}
 	return list
+}
+
+// piece returns those of the collected bytes b that came from one origin.
+func (s *side) piece(b []byte, i int) piece {
+	at, end := s.marks[i].at, len(b)
+	if i+1 < len(s.marks) {
+		end = s.marks[i+1].at
+	}
+	return piece{b[at:end], s.start.off + uint64(at), s.marks[i].o}
 }
 
 // passOver skips the first n of the collected bytes.
@@ -71,21 +77,21 @@ func (s *side) passOver(n int) {
 	if n == 0 {
 		return
 	}
-	all := s.collect.buf
-	list := s.pieces(all)
-	left := n
-	s.marks = s.marks[:0]
-	for i := range list {
-		x := &list[i]
-		k := min(left, len(x.b))
-		s.skip(x, k)
-		if left -= k; len(x.b) > 0 {
-			if len(s.marks) == 0 {
-				s.start = *x
-				s.start.b = nil
-			}
-			s.marks = append(s.marks, mark{int(x.off - s.start.off), x.o})
+	b, kept := s.collect.buf, 0
+	var start piece
+	for i := range s.marks {
+		x := s.piece(b, i)
+		at := s.marks[i].at
+		s.skip(&x, min(max(n-at, 0), len(x.b)))
+		if len(x.b) == 0 {
+			continue
 		}
+		if kept == 0 {
+			start = piece{off: x.off, o: x.o}
+		}
+		s.marks[kept] = mark{max(at-n, 0), x.o}
+		kept++
 	}
-	s.collect.buf = all[:copy(all, all[n:])]
+	s.start, s.marks = start, s.marks[:kept]
+	s.collect.buf = b[:copy(b, b[n:])]
 }

@@ -14,11 +14,12 @@ type half struct {
 	size  int    // of the queue, with overhead
 	next  uint32 // sequence number behind the last byte that the protocol has; valid if known
 	known bool
-	spoke bool // there were bytes, or a gap
-	alone bool // it does not wait for the other direction to speak
-	hurry bool // it can wait no longer
-	over  bool // nothing comes any more
-	ended bool // and the protocol knows
+	start uint32 // what its first packet acknowledged, while the other one has not spoken
+	spoke bool   // there were bytes, or a gap
+	alone bool   // it does not wait for the other direction to speak
+	hurry bool   // it can wait no longer
+	over  bool   // nothing comes any more
+	ended bool   // and the protocol knows
 }
 
 // held is a run of bytes that wait, or a gap among them.
@@ -34,14 +35,29 @@ func (h *half) waits() bool { return len(h.queue) > 0 }
 
 // early reports whether the sender of bytes had seen bytes of the other direction that are still to come.
 func (c *Conn) early(dir packet.Direction, o *reassemble.Origin) bool {
-	other := &c.dirs[dir.Reverse()]
+	h, other := &c.dirs[dir], &c.dirs[dir.Reverse()]
 	switch {
 	case o.Ack == 0, other.ended:
 		return false
-	case !other.spoke: // then the numbers of the other direction are not known, but it is the client who starts
-		return dir == packet.ServerToClient && !c.info.Midstream && !c.dirs[dir].alone
+	case other.known:
+	case other.waits():
+		return after(o.Ack, other.queue[0].o.Seq)
+	case other.spoke, c.info.Midstream, h.alone:
+		return false
+	case !h.spoke && dir == packet.ClientToServer: // it is the client who starts
+		h.start = o.Ack
+		return false
+	default:
+		return dir == packet.ServerToClient || after(o.Ack, h.start)
 	}
-	return other.known && int32(o.Ack-other.next) > 1 // a FIN counts as one
+	if !after(o.Ack, other.next) {
+		return false
+	}
+	if o.Ack-other.next == 1 && c.finished != nil && c.finished(dir.Reverse()) { // what is acknowledged is a FIN
+		other.over = true
+		return false
+	}
+	return true
 }
 
 // hold keeps bytes, or a gap, until the other direction has more.

@@ -15,7 +15,7 @@ func (p *http1c) ask(s *side, m *Message) {
 	e.open++
 	if p.waiting() >= p.c.p.cfg.Limits.Pending {
 		p.c.p.stats.LimitPending++
-		p.pop().Flags |= FlagLimit
+		p.pop(FlagLimit)
 	}
 	p.pending = append(p.pending, pending{e, s.start.o.Ack, s.start.o.Ack != 0})
 }
@@ -23,7 +23,7 @@ func (p *http1c) ask(s *side, m *Message) {
 func (p *http1c) waiting() int { return len(p.pending) - p.popped }
 
 // pop takes the oldest request out of those that wait, and ends its exchange.
-func (p *http1c) pop() *Exchange {
+func (p *http1c) pop(flags Flags) {
 	e := p.pending[p.popped].e
 	p.pending[p.popped] = pending{}
 	p.popped++
@@ -34,8 +34,8 @@ func (p *http1c) pop() *Exchange {
 		p.pending, p.popped = p.pending[:copy(p.pending, p.pending[p.popped:])], 0
 	}
 	e.over = true
+	e.Flags |= flags
 	p.settle(e)
-	return e
 }
 
 // settle calls back with an exchange that is over.
@@ -81,14 +81,15 @@ func (p *http1c) catchUp(s *side) {
 	if len(list) < 2 {
 		return
 	}
-	best, sure := 0, list[0].has && after(list[0].ack, s.lostAt)
+	known := p.c.dirs[s.dir].known
+	best, sure := 0, known && list[0].has && after(list[0].ack, s.lostAt)
 	for i, q := range list[1:] {
-		if q.has && after(q.ack, s.lostAt) && !after(q.ack, s.start.o.Seq) && (!sure || after(q.ack, list[best].ack)) {
+		if known && q.has && after(q.ack, s.lostAt) && !after(q.ack, s.start.o.Seq) && (!sure || after(q.ack, list[best].ack)) {
 			best, sure = i+1, true
 		}
 	}
 	for range best {
-		p.pop().Flags |= FlagGap
+		p.pop(FlagGap)
 	}
 	if !sure {
 		p.pending[p.popped].e.Flags |= FlagPairing
@@ -103,6 +104,7 @@ func (s *side) finish() {
 	m, p := s.m, s.p
 	e := m.Exchange
 	s.m, s.prev, s.state = nil, m, atStart
+	s.collect.reset()
 	p.c.done(m)
 	e.open--
 	switch {
@@ -114,10 +116,10 @@ func (s *side) finish() {
 	case m.isInterim():
 	default:
 		if p.turning == e {
-			p.turning = nil
+			p.turning, p.giveWay = nil, true
 		}
 		if p.waiting() > 0 && p.pending[p.popped].e == e {
-			p.pop()
+			p.pop(0)
 		} else {
 			p.settle(e)
 		}

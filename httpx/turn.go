@@ -50,7 +50,7 @@ func (s *side) gathers() bool { return s.state == inStart || s.state == inOld ||
 // giveUp ends the exchanges that are still open.
 func (p *http1c) giveUp() {
 	for p.waiting() > 0 {
-		p.pop()
+		p.pop(0)
 	}
 }
 
