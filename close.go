@@ -110,29 +110,6 @@ func (f *TCPStreamFollower) over(ref flowtable.Ref, c *conn) {
 	f.linger(ref)
 }
 
-// lingerAhead is how many ends ahead a record is fetched that will make room.
-const lingerAhead = 8
-
-// linger keeps the record of an ended connection for its late packets, as long as there are not too many of them.
-func (f *TCPStreamFollower) linger(ref flowtable.Ref) {
-	if len(f.lingering) < f.cfg.Limits.Lingering {
-		f.lingering = append(f.lingering, lingerer{ref, f.table.Rest(ref).id})
-		return
-	}
-	ahead := f.lingering[(f.nextLinger+lingerAhead)%len(f.lingering)].ref
-	if f.table.Live(ahead) { // is in the cache when its turn comes
-		f.touched += uint64(f.table.At(ahead).packets)
-	}
-	oldest := &f.lingering[f.nextLinger]
-	if f.table.Live(oldest.ref) {
-		if f.table.Rest(oldest.ref).id == oldest.id && f.table.At(oldest.ref).has(connEnded) {
-			f.forget(oldest.ref)
-		}
-	}
-	*oldest = lingerer{ref, f.table.Rest(ref).id}
-	f.nextLinger = (f.nextLinger + 1) % len(f.lingering)
-}
-
 // drain delivers what a side holds, and reports what is missing up to its FIN, or to what the peer acknowledged.
 func (f *TCPStreamFollower) drain(ref flowtable.Ref, c *conn, from uint8, why reassemble.GapReason) {
 	s := &c.side[from]

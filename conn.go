@@ -44,12 +44,6 @@ type side struct {
 	scale uint8 // window scale that the side's SYN announced (RFC 7323 §2)
 }
 
-// lingerer names an ended connection; id tells whether ref still does.
-type lingerer struct {
-	ref flowtable.Ref
-	id  uint64
-}
-
 type sideFlags uint8
 
 const (

@@ -44,20 +44,19 @@ type TCPStreamFollower struct {
 	streams handles
 	seed    uint64
 
-	clock      int64 // the latest packet time
-	nextTick   int64 // when timers are looked at next
-	due        []flowtable.Ref
-	lingering  []lingerer // a ring
-	nextLinger int        // its oldest
-	nextID     uint64
-	buffered   int  // bytes that wait, in all connections
-	payload    int  // bytes accumulated, in all streams
-	runs       int  // segments of which the origin is kept, in all streams
-	history    int  // bytes of rings, in all streams
-	keeps      bool // something of delivered bytes is kept
-	scratch    []byte
-	seen       *sightings // nil without Config.Duplicates
-	stats      Stats
+	clock     int64 // the latest packet time
+	nextTick  int64 // when timers are looked at next
+	due       []flowtable.Ref
+	lingering lingerers
+	nextID    uint64
+	buffered  int  // bytes that wait, in all connections
+	payload   int  // bytes accumulated, in all streams
+	runs      int  // segments of which the origin is kept, in all streams
+	history   int  // bytes of rings, in all streams
+	keeps     bool // something of delivered bytes is kept
+	scratch   []byte
+	seen      *sightings // nil without Config.Duplicates
+	stats     Stats
 
 	frame   uint64 // being followed
 	current *packet.Packet
@@ -112,7 +111,8 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 		cfg: full, native: native, data: data, end: end, decoder: decoder, defrag: defrag,
 		seen: seen, keeps: !full.Incremental || full.Origins || full.History > 0,
 		table: flowtable.New[packet.FlowKey, conn, connRest](), clock: math.MinInt64, nextTick: math.MinInt64,
-		seed: maphash.Bytes(maphash.MakeSeed(), nil) | 1,
+		lingering: newLingerers(full.Limits.Lingering),
+		seed:      maphash.Bytes(maphash.MakeSeed(), nil) | 1,
 	}, nil
 }
 
