@@ -1,0 +1,290 @@
+package appid
+
+import (
+	"bytes"
+	"crypto/x509"
+
+	"github.com/tcpfollow/tcpfollow/internal/http1"
+	"github.com/tcpfollow/tcpfollow/packet"
+)
+
+// Ports whose protocol says so little of itself that the port has to help (IANA registry).
+const (
+	portDNS   = 53
+	portMDNS  = 5353
+	portLLMNR = 5355
+)
+
+// phase is how far one direction of a stream is understood.
+type phase uint8
+
+const (
+	phaseLook phase = iota // for the start of something
+	phaseTLS
+	phaseSSH
+	phaseHTTP
+	phaseDNS
+	phaseDone
+)
+
+// half is one direction of a stream.
+type half struct {
+	phase   phase
+	started bool   // lead starts where the stream does
+	lead    []byte // what came so far, while it is being looked through
+	scanned int    // how far lead was looked through for TLS
+	seen    int    // bytes
+	tls     recordReader
+	ssh     sshReader
+}
+
+// stream takes the next bytes of one direction.
+func (e *Engine) stream(st *State, in *Input) {
+	h := &st.halves[in.Direction]
+	if h.phase == phaseDone {
+		return
+	}
+	if in.Gap { // what was begun is lost; something may start behind it
+		*h = half{seen: h.seen, started: true}
+		h.scanned = 0
+	}
+	data := in.Data
+	if h.phase != phaseDNS {
+		data = data[:min(len(data), e.cfg.MaxBytes-h.seen)]
+	}
+	h.seen += len(data)
+	switch h.phase {
+	case phaseLook:
+		e.look(st, in, h, data)
+	case phaseTLS:
+		e.tls(st, in, h, data)
+	case phaseSSH:
+		e.ssh(st, in, h, data)
+	case phaseHTTP:
+		h.lead = append(h.lead, data...)
+		e.http(st, in, h)
+	case phaseDNS:
+		e.dnsStream(st, in, h, data)
+	case phaseDone:
+	}
+	if h.phase != phaseDNS && h.phase != phaseDone && h.seen >= e.cfg.MaxBytes {
+		e.stats.LimitBytes++
+		h.end()
+	}
+}
+
+// end gives a direction up.
+func (h *half) end() { *h = half{phase: phaseDone} }
+
+// look looks for what a direction says: at its start for anything, further on for TLS.
+func (e *Engine) look(st *State, in *Input, h *half, b []byte) {
+	h.lead = append(h.lead, b...)
+	lead := h.lead
+	if !h.started {
+		dns := st.Client.Port() == portDNS || st.Server.Port() == portDNS
+		yes, more := isSSH(lead)
+		v2, moreV2 := false, false
+		if in.Direction == packet.ClientToServer {
+			v2, moreV2 = isHelloV2(lead)
+		}
+		http, moreHTTP := isHTTP(lead)
+		switch {
+		case dns:
+			h.become(phaseDNS)
+			e.dnsStream(st, in, h, lead)
+			return
+		case yes:
+			h.become(phaseSSH)
+			e.ssh(st, in, h, lead)
+			return
+		case v2:
+			h.become(phaseTLS)
+			e.tls(st, in, h, lead)
+			return
+		case http:
+			h.phase = phaseHTTP
+			e.http(st, in, h)
+			return
+		case more || moreV2 || moreHTTP:
+			return
+		}
+		h.started = true
+	}
+	if in.Direction == packet.ServerToClient && len(lead) <= maxPreamble && hasSSHLine(lead[max(0, h.scanned-len(sshLine)):]) {
+		h.become(phaseSSH)
+		e.ssh(st, in, h, lead)
+		return
+	}
+	if at := findTLS(lead, h.scanned, in.Direction == packet.ClientToServer); at >= 0 {
+		h.become(phaseTLS)
+		e.tls(st, in, h, lead[at:])
+		return
+	}
+	h.scanned = max(h.scanned, len(lead)-tlsSign+1)
+}
+
+func (h *half) become(p phase) { h.phase, h.lead = p, nil }
+
+func (e *Engine) tls(st *State, in *Input, h *half, b []byte) {
+	h.tls.feed(b, e.cfg.MaxBytes, func(kind uint8, body []byte) { e.hello(st, in, "tls", 0, kind, body) })
+	if h.tls.ended {
+		h.end()
+	}
+}
+
+func (e *Engine) ssh(st *State, in *Input, h *half, b []byte) {
+	banner, lists := h.ssh.feed(b, e.cfg.MaxBytes)
+	if banner != "" {
+		st.banners[in.Direction] = banner
+		e.report(st, in, &Finding{Kind: KindSSH, Proto: "ssh", Banner: banner})
+	}
+	if lists != nil {
+		f := &Finding{Kind: KindSSH, Proto: "ssh", Banner: st.banners[in.Direction]}
+		if in.Direction == packet.ClientToServer {
+			f.HASSH = hassh(lists, 0)
+		} else {
+			f.HASSHServer = hassh(lists, 1)
+		}
+		e.report(st, in, f)
+	}
+	if h.ssh.done {
+		if lists == nil {
+			e.stats.Malformed++
+		}
+		h.end()
+	}
+}
+
+// isSSH reports whether a stream starts with SSH's identification.
+func isSSH(b []byte) (yes, more bool) {
+	const sign = "SSH-"
+	n := min(len(b), len(sign))
+	if string(b[:n]) != sign[:n] {
+		return false, false
+	}
+	return n == len(sign), n < len(sign)
+}
+
+// sshLine starts the identification of a server that sent other lines first (RFC 4253 §4.2).
+const sshLine = "\nSSH-2.0-"
+
+func hasSSHLine(b []byte) bool { return bytes.Contains(b, []byte(sshLine)) }
+
+// isHTTP reports whether a stream starts with a start line of HTTP.
+func isHTTP(b []byte) (yes, more bool) {
+	if b[0] < 'A' || b[0] > 'Z' {
+		return false, false
+	}
+	i := bytes.IndexByte(b, '\n')
+	if i >= 0 {
+		line, _ := http1.TrimEOL(b[:i+1])
+		s := http1.ParseStart(line)
+		return s.Class != http1.NotStart && s.Sure, false
+	}
+	word, _, ok := bytes.Cut(b[:min(len(b), 32)], []byte{' '})
+	return false, len(b) < http1.MaxFound && (ok || len(b) < 32) && (http1.IsToken(word) || bytes.HasPrefix(word, []byte("HTTP/")))
+}
+
+// http reads the first header of a direction, once it is there.
+func (e *Engine) http(st *State, in *Input, h *half) {
+	var blank http1.BlankLine
+	n := blank.Next(h.lead)
+	if n < 0 {
+		return
+	}
+	f := &Finding{Kind: KindHTTP, Proto: "http"}
+	for i, line := range bytes.SplitAfter(h.lead[:n], []byte{'\n'}) {
+		if i == 0 {
+			continue
+		}
+		line, _ = http1.TrimEOL(line)
+		field := http1.ParseField(line)
+		var to *string
+		switch string(bytes.ToLower(field.Name.Of(line))) {
+		case "host":
+			to = &f.Host
+		case "user-agent":
+			to = &f.UserAgent
+		case "content-type":
+			to = &f.ContentType
+		}
+		if to != nil && *to == "" {
+			*to = string(field.Value.Of(line))
+		}
+	}
+	e.report(st, in, f)
+	h.end()
+}
+
+// dnsStream reads messages that are preceded by their lengths (RFC 1035 §4.2.2).
+func (e *Engine) dnsStream(st *State, in *Input, h *half, b []byte) {
+	h.lead = append(h.lead, b...)
+	for len(h.lead) >= 2 {
+		n := int(h.lead[0])<<8 | int(h.lead[1])
+		if len(h.lead) >= 14 && !looksLikeDNS(h.lead[2:]) || n < 12 {
+			h.end()
+			return
+		}
+		if len(h.lead) < 2+n {
+			return
+		}
+		e.dns(st, in, "dns", h.lead[2:2+n])
+		h.lead = append(h.lead[:0], h.lead[2+n:]...)
+	}
+}
+
+// dns reports a message. It reports false when it is none.
+func (e *Engine) dns(st *State, in *Input, proto string, b []byte) bool {
+	m, ok := parseDNS(b)
+	if ok {
+		e.report(st, in, &Finding{Kind: KindDNS, Proto: proto, Query: m.query, Answers: m.answers})
+	}
+	return ok
+}
+
+// datagram takes one datagram.
+func (e *Engine) datagram(st *State, in *Input) {
+	st.packets++
+	for _, port := range [2]uint16{st.Server.Port(), st.Client.Port()} {
+		if proto := map[uint16]string{portDNS: "dns", portMDNS: "mdns", portLLMNR: "llmnr"}[port]; proto != "" {
+			if looksLikeDNS(in.Data) && e.dns(st, in, proto, in.Data) {
+				return
+			}
+		}
+	}
+	if st.quic != nil || looksLikeQUIC(in.Data) {
+		if st.quic == nil {
+			st.quic = new(quicReader)
+		}
+		st.quic.feed(int(in.Direction), in.Data, e.cfg.MaxBytes, func(version uint32, kind uint8, body []byte) {
+			e.hello(st, in, "quic", version, kind, body)
+		})
+	} else if looksLikeDTLS(in.Data) {
+		r := st.dtls[in.Direction]
+		if r == nil {
+			r = new(dtlsReader)
+			st.dtls[in.Direction] = r
+		}
+		r.feed(in.Data, e.cfg.MaxBytes, func(kind uint8, body []byte) { e.hello(st, in, "dtls", 0, kind, body) })
+	}
+	if st.packets > e.cfg.MaxPackets {
+		e.stats.LimitPackets++
+		*st = State{Transport: st.Transport, Client: st.Client, Server: st.Server, done: true}
+	}
+}
+
+// certificate reports the first certificate of a chain.
+func (e *Engine) certificate(st *State, in *Input, proto string, body []byte) {
+	all := certificates(body)
+	if len(all) == 0 {
+		return
+	}
+	c, err := x509.ParseCertificate(all[0])
+	if err != nil {
+		e.stats.Malformed++
+		return
+	}
+	e.report(st, in, &Finding{
+		Kind: KindCertificate, Proto: proto, Subject: c.Subject.CommonName, Issuer: c.Issuer.CommonName, Names: c.DNSNames,
+	})
+}

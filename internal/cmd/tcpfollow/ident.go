@@ -1,0 +1,231 @@
+package tcpfollow
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	tf "github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/appid"
+	"github.com/tcpfollow/tcpfollow/internal/cli"
+	"github.com/tcpfollow/tcpfollow/packet"
+)
+
+func newIdent() *cobra.Command {
+	var in input
+	var output string
+	v := &identView{}
+	cmd := &cobra.Command{
+		Use:   "ident [flags] FILE...",
+		Short: "Show what flows say of themselves: names, fingerprints, banners",
+		Long: `ident prints what is found in the clear at the start of TCP connections and UDP
+flows, at any port: hellos of TLS, DTLS and QUIC with the name asked for and the
+fingerprints JA3, JA3S and JA4; certificates; banners and key exchanges of SSH with
+HASSH; the first request and response of HTTP; and every DNS message.
+
+The frame is the one that completed the finding.`,
+		Example: `  tcpfollow ident web.pcap
+  tcpfollow ident -o json web.pcap | jq -r 'select(.sni) | [.client, .sni, .ja4] | @tsv'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := in.config()
+			if err != nil {
+				return err
+			}
+			cfg.Incremental = true
+			v.out = bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
+			switch output {
+			case "json":
+				v.print = v.json
+			case "text":
+				v.print = v.text
+			default:
+				return cli.Usage("-o: %q is none of text, json", output)
+			}
+			if v.engine, err = appid.New(v.found, &v.cfg); err != nil {
+				return &cli.CodedError{Code: cli.ExitUsage, Err: err}
+			}
+			v.flows, err = appid.NewDatagrams(v.engine, &v.flowLimits)
+			if err != nil {
+				return &cli.CodedError{Code: cli.ExitUsage, Err: err}
+			}
+			cfg.OnGap = v.gap
+			j := &job{data: v.data}
+			j.started = func(s *session) error { v.session = s; return nil }
+			j.each = func(*packet.Frame, tf.Verdict) error {
+				if p := v.session.follower.Packet(); p != nil {
+					v.flows.Feed(p)
+				}
+				return v.err
+			}
+			j.batch = func(live bool) error {
+				if live {
+					return firstError(v.err, v.out.Flush())
+				}
+				return v.err
+			}
+			j.finish = func() error {
+				if n := v.flows.Evicted(); n > 0 && v.err == nil {
+					v.err = cli.Partial(fmt.Errorf("results are partial: %d UDP flows made room for others (--max-flows)", n))
+				}
+				return firstError(v.out.Flush(), v.err)
+			}
+			return in.run(cmd, args, cfg, j)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&output, "output", "o", "text", "output format: text, json")
+	fl.IntVar(&v.cfg.MaxBytes, "max-bytes", 0, "most `bytes` of each side that are looked at (default 16384)")
+	fl.IntVar(&v.cfg.MaxPackets, "max-packets", 0, "most datagrams of a flow looked at without a finding (default 20)")
+	fl.IntVar(&v.flowLimits.MaxFlows, "max-flows", 0, "most UDP `flows` known at a time (default 65536)")
+	in.flags(cmd)
+	return cmd
+}
+
+// identView feeds the identification and prints what it finds.
+type identView struct {
+	cfg        appid.Config
+	flowLimits appid.DatagramConfig
+	session    *session
+	engine     *appid.Engine
+	flows      *appid.Datagrams
+	out        *bufio.Writer
+	print      func(*appid.State, *appid.Finding)
+	err        error
+}
+
+// flowOf is what a stream's user value holds.
+type flowOf struct {
+	*appid.State
+	gap [2]bool // bytes are missing before the next ones
+}
+
+func (v *identView) flow(s *tf.TCPStream) *flowOf {
+	f, ok := s.User().(*flowOf)
+	if !ok {
+		f = &flowOf{State: v.engine.Open(packet.ProtoTCP, s.Client(), s.Server())}
+		s.SetUser(f)
+	}
+	return f
+}
+
+func (v *identView) data(s *tf.TCPStream) {
+	c, f := s.Chunk(), v.flow(s)
+	gap := f.gap[c.Direction]
+	f.gap[c.Direction] = false
+	if v.engine.Feed(f.State, appid.Input{Direction: c.Direction, Data: c.Bytes, Gap: gap, Frame: v.session.follower.Frame()}) {
+		s.StopAll()
+	}
+}
+
+func (v *identView) gap(s *tf.TCPStream, g tf.Gap) { v.flow(s).gap[g.Direction] = true }
+
+func (v *identView) found(st *appid.State, f *appid.Finding) { v.print(st, f) }
+
+// jsonFinding is a line of ident -o json.
+type jsonFinding struct {
+	Kind        appid.Kind     `json:"kind"`
+	Transport   string         `json:"transport"`
+	Proto       string         `json:"proto"`
+	Client      netip.AddrPort `json:"client"`
+	Server      netip.AddrPort `json:"server"`
+	Dir         string         `json:"dir"`
+	Frame       uint64         `json:"frame"`
+	Time        time.Time      `json:"time"`
+	SNI         string         `json:"sni,omitempty"`
+	ALPN        []string       `json:"alpn,omitempty"`
+	JA3         string         `json:"ja3,omitempty"`
+	JA4         string         `json:"ja4,omitempty"`
+	JA3S        string         `json:"ja3s,omitempty"`
+	QUICVersion string         `json:"quic_version,omitempty"`
+	ECH         bool           `json:"ech,omitempty"`
+	Resumption  bool           `json:"resumption,omitempty"`
+	Subject     string         `json:"subject,omitempty"`
+	Issuer      string         `json:"issuer,omitempty"`
+	Names       []string       `json:"names,omitempty"`
+	Banner      string         `json:"banner,omitempty"`
+	HASSH       string         `json:"hassh,omitempty"`
+	HASSHServer string         `json:"hasshserver,omitempty"`
+	Host        string         `json:"host,omitempty"`
+	UserAgent   string         `json:"user_agent,omitempty"`
+	ContentType string         `json:"content_type,omitempty"`
+	Query       string         `json:"query,omitempty"`
+	Answers     []string       `json:"answers,omitempty"`
+}
+
+func (v *identView) json(st *appid.State, f *appid.Finding) {
+	row := jsonFinding{
+		Kind: f.Kind, Transport: transportName(st), Proto: f.Proto, Client: st.Client, Server: st.Server, Dir: f.Direction.String(),
+		Frame: f.Frame, Time: v.now(), SNI: text(f.ServerName), ALPN: texts(f.ALPN), JA3: f.JA3, JA4: text(f.JA4), JA3S: f.JA3S,
+		ECH: f.ECH, Resumption: f.Resumption, Subject: text(f.Subject), Issuer: text(f.Issuer), Names: texts(f.Names),
+		Banner: text(f.Banner), HASSH: f.HASSH, HASSHServer: f.HASSHServer, Host: text(f.Host), UserAgent: text(f.UserAgent),
+		ContentType: text(f.ContentType), Query: text(f.Query), Answers: texts(f.Answers),
+	}
+	if f.QUICVersion != 0 {
+		row.QUICVersion = fmt.Sprintf("0x%08x", f.QUICVersion)
+	}
+	enc := json.NewEncoder(v.out)
+	enc.SetEscapeHTML(false)
+	v.err = firstError(v.err, enc.Encode(&row))
+}
+
+// now is the time of the frame that is being followed.
+func (v *identView) now() time.Time {
+	if p := v.session.follower.Packet(); p != nil {
+		return time.Unix(0, p.Time).UTC()
+	}
+	return time.Time{}
+}
+
+func texts(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = text(s)
+	}
+	return out
+}
+
+func transportName(st *appid.State) string {
+	if st.Transport == packet.ProtoTCP {
+		return "tcp"
+	}
+	return "udp"
+}
+
+func (v *identView) text(st *appid.State, f *appid.Finding) {
+	parts := []string{f.Proto, string(f.Kind)}
+	for _, p := range []struct{ name, value string }{
+		{"", f.ServerName},
+		{"", f.Host},
+		{"", f.Query},
+		{"", f.Banner},
+		{"", f.Subject},
+		{"", strings.Join(f.Answers, " ")},
+		{"alpn", strings.Join(f.ALPN, ",")},
+		{"ja4", f.JA4},
+		{"ja3", f.JA3},
+		{"ja3s", f.JA3S},
+		{"hassh", f.HASSH},
+		{"hasshserver", f.HASSHServer},
+		{"issuer", f.Issuer},
+		{"agent", f.UserAgent},
+		{"type", f.ContentType},
+	} {
+		switch {
+		case p.value == "":
+		case p.name == "":
+			parts = append(parts, cli.EscapeLine(p.value))
+		default:
+			parts = append(parts, p.name+"="+cli.EscapeLine(p.value))
+		}
+	}
+	if f.ECH {
+		parts = append(parts, "ech")
+	}
+	_, err := fmt.Fprintf(v.out, "%d %s %s > %s %s\n", f.Frame, transportName(st), st.Client, st.Server, strings.Join(parts, " "))
+	v.err = firstError(v.err, err)
+}
