@@ -18,6 +18,9 @@ type Config struct {
 	OnMessageEnd func(*Message)
 	// OnExchange is called when an exchange is over: the final response, or what there is of one, has ended.
 	OnExchange func(*Exchange)
+	// OnWebSocket is called with every message of a WebSocket connection when it is over. Without it messages are counted,
+	// and not decompressed.
+	OnWebSocket func(*WebSocketMessage)
 	// OnSkip is called for bytes that belong to no message.
 	OnSkip func(Skipped)
 
@@ -60,6 +63,13 @@ type Limits struct {
 	TotalHeld int
 	// Pending is the most requests of a connection that wait for their response. Default 4,096.
 	Pending int
+	// Streams is the most streams of an HTTP/2 connection that are open at a time. Default 1,024.
+	Streams int
+	// Frame is the most payload of an HTTP/2 frame with header fields or settings. Default 1 MiB.
+	Frame int
+	// HeaderTable is the most bytes of the table with which each direction of an HTTP/2 connection compresses its header
+	// fields. Default 1 MiB.
+	HeaderTable int
 	// Scan is the most bytes of each direction in which a first message is looked for, before the connection counts as
 	// no HTTP. Default 16 KiB.
 	Scan int
@@ -83,6 +93,9 @@ func (c Config) complete() (Config, error) {
 		{"Held", &c.Limits.Held, 256 << 10},
 		{"TotalHeld", &c.Limits.TotalHeld, 64 << 20},
 		{"Pending", &c.Limits.Pending, 4096},
+		{"Streams", &c.Limits.Streams, 1024},
+		{"Frame", &c.Limits.Frame, 1 << 20},
+		{"HeaderTable", &c.Limits.HeaderTable, 1 << 20},
 		{"Scan", &c.Limits.Scan, 16 << 10},
 	} {
 		if *l.v < 0 {

@@ -13,6 +13,7 @@ type Conn struct {
 	proto     protocol
 	dirs      [2]half
 	exchanges uint64
+	outer     *Conn // what carries it; nil for a connection of its own
 	closed    bool
 	finished  func(packet.Direction) bool // whether a direction is known to have ended with all its bytes; may be nil
 }

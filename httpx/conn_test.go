@@ -173,7 +173,7 @@ func TestProtocols(t *testing.T) {
 	for _, make := range []func(*Conn) protocol{
 		newTunnel,
 		func(c *Conn) protocol { return newH2(c, nil) },
-		func(c *Conn) protocol { return newWebSocket(c, c.newExchange()) },
+		func(c *Conn) protocol { return newWebSocket(c, &Exchange{Response: &Message{Direction: s2c}}) },
 	} {
 		p, c, _ := open(t, nil)
 		c.switchTo(make(c))

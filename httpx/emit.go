@@ -176,8 +176,12 @@ func (c *Conn) done(m *Message) {
 
 // newExchange returns an exchange, numbered.
 func (c *Conn) newExchange() *Exchange {
-	c.exchanges++
-	return &Exchange{Conn: &c.info, Number: c.exchanges - 1}
+	root := c
+	for root.outer != nil {
+		root = root.outer
+	}
+	root.exchanges++
+	return &Exchange{Conn: &c.info, Number: root.exchanges - 1}
 }
 
 // exchanged is called when an exchange is over, after the end of its messages.

@@ -49,6 +49,11 @@ const (
 	FlagBomb                            // the body was cut, for it grew too much in decoding
 	FlagBadCoding                       // the body could not be decoded to its end
 	FlagUnknownCoding                   // the body has a coding that is not understood, and is left as it is
+	FlagReset                           // its HTTP/2 stream was reset
+	FlagBodyLength                      // the body is not as long as Content-Length says, in HTTP/2
+	FlagBadFrame                        // a frame of it is malformed
+	FlagBadMask                         // a WebSocket client that does not mask, or a server that does
+	FlagBadText                         // WebSocket text that is not UTF-8
 	numFlags          = iota
 )
 
@@ -59,7 +64,7 @@ func flagNames() [numFlags]string {
 		"bad_start", "bad_method", "bad_target", "bad_escape", "bad_version", "bad_status", "bare_lf", "bare_cr", "control", "fold",
 		"blank_before_colon", "no_colon", "bad_name", "no_host", "hosts", "host_target", "cl_conflict", "cl_twice", "bad_cl", "cl_te",
 		"bad_te", "te_http10", "chunk_ext", "bad_chunk", "forbidden_framing", "trailing", "limit", "body_cut", "bomb", "bad_coding",
-		"unknown_coding",
+		"unknown_coding", "reset", "body_length", "bad_frame", "bad_mask", "bad_text",
 	}
 }
 

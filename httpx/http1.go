@@ -273,8 +273,11 @@ func (s *side) inStart(x *piece) {
 	case !ok:
 		s.replay(len(line), seeking)
 	case isPreface(line):
+		first := s.start
+		first.b = bytes.Clone(line)
+		s.collect = collector{}
 		s.p.turnInto(newH2(s.p.c, nil))
-		s.replay(len(line), atStart)
+		s.p.c.proto.data(s.dir, first.off, first.b, first.o)
 	case whole && st.Class == http1.Request && st.Version.Len() == 0:
 		s.state, s.second = inOld, len(line)
 	default:

@@ -67,6 +67,8 @@ type Stats struct {
 	Skipped uint64
 	// Requests, Responses and Exchanges count what was called back with, or would have been.
 	Requests, Responses, Exchanges uint64
+	// WebSocketMessages counts messages and control frames of WebSocket connections.
+	WebSocketMessages uint64
 	// LimitHeader counts messages of which header lines were dropped: Limits.Header, Limits.Fields or Limits.Line.
 	LimitHeader uint64
 	// LimitBody counts messages whose body was cut in memory: Limits.Body or Limits.TotalBody.
@@ -79,11 +81,19 @@ type Stats struct {
 	LimitHeld uint64
 	// LimitPending counts requests that were given up because too many waited for their response: Limits.Pending.
 	LimitPending uint64
+	// LimitStreams counts HTTP/2 streams that were given up because too many were open: Limits.Streams.
+	LimitStreams uint64
+	// LimitFrame counts HTTP/2 frames that were too large to look at: Limits.Frame.
+	LimitFrame uint64
+	// BadFrames counts frames of HTTP/2 and WebSocket that are malformed, or out of place.
+	BadFrames uint64
+	// LostFields counts header blocks of HTTP/2 that could not be decoded, or not wholly.
+	LostFields uint64
 }
 
 // LimitsHit reports whether a limit cost bytes or messages.
 func (s *Stats) LimitsHit() bool {
-	return s.LimitHeader+s.LimitBody+s.LimitRatio+s.LimitDecoders+s.LimitHeld+s.LimitPending > 0
+	return s.LimitHeader+s.LimitBody+s.LimitRatio+s.LimitDecoders+s.LimitHeld+s.LimitPending+s.LimitStreams+s.LimitFrame > 0
 }
 
 // protocol is what a connection speaks at the moment. It belongs to one [Conn], which calls it and which it calls back.

@@ -63,24 +63,42 @@ func (k *keyLog) Write(b []byte) (int, error) {
 // used as they are, but for the client's KeyLogWriter; both functions get the connection before its handshake, and it
 // is closed after them.
 func Record(client, server *tls.Config, talk, serve func(*tls.Conn) error) (*Session, error) {
-	w := newWire()
 	var keys keyLog
 	client = client.Clone()
 	client.KeyLogWriter = &keys
-	run := func(c *tls.Conn, f func(*tls.Conn) error, done chan<- error) {
-		err := f(c)
-		if closeErr := c.Close(); !errors.Is(closeErr, net.ErrClosed) {
-			err = errors.Join(err, closeErr)
-		}
-		done <- err
-	}
+	s, err := RecordPlain(func(c net.Conn) error {
+		t := tls.Client(c, client)
+		return finish(t, talk(t))
+	}, func(c net.Conn) error {
+		t := tls.Server(c, server)
+		return finish(t, serve(t))
+	})
+	s.KeyLog = keys.b.Bytes()
+	return s, err
+}
+
+// RecordPlain is Record without TLS.
+func RecordPlain(talk, serve func(net.Conn) error) (*Session, error) {
+	w := newWire()
 	done := make(chan error, 2)
-	go run(tls.Client(&end{wire: w, dir: packet.ClientToServer}, client), talk, done)
-	go run(tls.Server(&end{wire: w, dir: packet.ServerToClient}, server), serve, done)
+	run := func(dir packet.Direction, f func(net.Conn) error) {
+		c := &end{wire: w, dir: dir}
+		done <- finish(c, f(c))
+	}
+	go run(packet.ClientToServer, talk)
+	go run(packet.ServerToClient, serve)
 	err := errors.Join(<-done, <-done)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return &Session{Parts: w.parts, KeyLog: keys.b.Bytes()}, err
+	return &Session{Parts: w.parts}, err
+}
+
+// finish closes a connection after err, which is its last.
+func finish(c net.Conn, err error) error {
+	if closeErr := c.Close(); !errors.Is(closeErr, net.ErrClosed) {
+		err = errors.Join(err, closeErr)
+	}
+	return err
 }
 
 // Certificate returns a self-signed certificate for example.com.
