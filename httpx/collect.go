@@ -72,16 +72,17 @@ func (c *collector) part(b []byte, whole bool, l *Limits) {
 	if c.line == 0 {
 		c.lines++
 		c.begin, c.mode, c.spare = len(c.buf), keeping, c.spare[:0]
-		if c.lines > l.Fields+1 && len(bytes.TrimRight(b, "\r\n")) > 0 {
+		if c.lines-1 > l.Fields && len(bytes.TrimRight(b, "\r\n")) > 0 {
 			c.mode = dropping
 		}
 	}
-	if c.mode == keeping && c.lines > 1 && len(c.buf)+len(b) > l.Header {
+	room := l.Line - c.line
+	if c.mode == keeping && c.lines > 1 && len(c.buf) > l.Header-min(len(b), room) {
 		c.spare = append(c.spare, c.buf[c.begin:min(len(c.buf), c.begin+maxSpare)]...)
 		c.buf = c.buf[:c.begin]
 		c.mode = dropping
 	}
-	switch room := l.Line - c.line; {
+	switch {
 	case c.mode == keeping && len(b) > room:
 		c.buf = append(append(c.buf, b[:room]...), '\r', '\n')
 		c.mode, c.cut = cutting, true

@@ -49,10 +49,14 @@ func (c *Conn) body(m *Message, b []byte) {
 		x.started = true
 		c.startBody(m)
 	}
-	if x.decoder == nil {
-		if !x.stopped {
-			c.decoded(m, b)
+	switch {
+	case x.stopped:
+		if !m.Flags.Has(FlagBomb) {
+			m.Flags |= FlagBadCoding // there is more than was decoded
 		}
+		return
+	case x.decoder == nil:
+		c.decoded(m, b)
 		return
 	}
 	if !x.decoder.push(b, func(b []byte) { c.decoded(m, b) }) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// named reports whether a field has a name, which is given in lower case.
+// named reports whether a field has a name, in whatever case.
 func (f *Field) named(name string) bool {
 	return len(f.Name) == len(name) && strings.EqualFold(f.Name, name)
 }

@@ -110,7 +110,15 @@ func (s *side) head(b []byte, st *http1.Start) {
 // fields takes header lines apart, which are there as bytes and as text. The strings are parts of the text, but where
 // lines are continued.
 func (c *Conn) fields(b []byte, text string, flags *Flags) []Field {
-	list := c.p.fields[:0]
+	c.p.fields = parseFields(c.p.fields[:0], b, text, flags)
+	if len(c.p.fields) == 0 {
+		return nil
+	}
+	return append(make([]Field, 0, len(c.p.fields)), c.p.fields...)
+}
+
+// parseFields adds the fields to list.
+func parseFields(list []Field, b []byte, text string, flags *Flags) []Field {
 	for len(b) > 0 {
 		n := bytes.IndexByte(b, '\n') + 1
 		if n == 0 {
@@ -133,11 +141,7 @@ func (c *Conn) fields(b []byte, text string, flags *Flags) []Field {
 		}
 		b, text = b[n:], text[n:]
 	}
-	c.p.fields = list[:0]
-	if len(list) == 0 {
-		return nil
-	}
-	return append(make([]Field, 0, len(list)), list...)
+	return list
 }
 
 // unfold adds the lines at the start of b that continue a field (RFC 9112 §5.2), and returns their length.

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/tcpfollow/tcpfollow/internal/http1"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -198,7 +199,7 @@ func (s *side) begin(x *piece) {
 	s.start.b = nil
 	s.collect.reset()
 	end := bytes.IndexByte(x.b, '\n')
-	if end < 0 {
+	if end < 0 || end >= s.limits().Line {
 		s.state = inStart
 		return
 	}
@@ -235,6 +236,9 @@ func isPreface(line []byte) bool { return string(line) == "PRI * HTTP/2.0\r\n" }
 
 // classify takes a line apart, and reports whether it can start a message of this side.
 func (s *side) classify(line []byte) (st http1.Start, ok bool) {
+	if !s.mayStart(line) {
+		return st, false
+	}
 	body, _ := http1.TrimEOL(line)
 	st = http1.ParseStart(body)
 	switch st.Class {
@@ -287,10 +291,10 @@ func (s *side) inStart(x *piece) {
 	}
 }
 
-// gather collects bytes that may turn out to belong to no message.
+// gather collects bytes that may turn out to belong to no message: all of them, so that they can be given back.
 func (s *side) gather(x *piece, n int) {
 	s.collect.until(x.b[:n])
-	s.collect.add(x.take(n), s.limits())
+	s.collect.add(x.take(n), &Limits{Header: math.MaxInt, Line: math.MaxInt, Fields: math.MaxInt})
 }
 
 // inherit counts what was gathered as part of the message.
@@ -321,15 +325,17 @@ func (s *side) again(x *piece) {
 	}
 }
 
-// mayStart reports whether b can be the beginning of a start line. It bounds what is held of what is no HTTP.
+// mayStart reports whether b can be the beginning of a start line, or all of one with its end. It bounds what is held of what is no HTTP.
 func (s *side) mayStart(b []byte) bool {
 	const longest = 64 // of methods
 	for i, c := range b {
 		switch {
 		case c == ' ':
-			return s.kind == requests || len(b) <= http1.MaxFound || http1.IsToken(b[:i])
+			return i > 0 && (s.kind == requests || len(b) <= http1.MaxFound || http1.IsToken(b[:i]))
+		case c == '\n':
+			return true
 		case c == '\r':
-			return i == len(b)-1
+			return i == len(b)-1 || b[i+1] == '\n'
 		case c < ' ', c == 0x7f, i == longest:
 			return false
 		}
@@ -364,11 +370,15 @@ func (s *side) inOld(x *piece) {
 	if !whole {
 		n = len(x.b)
 	}
+	room := min(s.limits().Line, http1.MaxFound) - (len(s.collect.buf) - s.second)
+	if n > room {
+		n, whole = room, false
+	}
 	s.gather(x, n)
 	line, _ := http1.TrimEOL(s.collect.buf[s.second:])
 	switch {
 	case !whole:
-		if len(line) > http1.MaxFound {
+		if n == room {
 			s.endOld()
 		}
 	case len(line) == 0 || http1.LooksLikeField(line):

@@ -177,24 +177,22 @@ func (s *side) keepTorn(x *piece) {
 // end ends what is open of a side.
 func (p *http1c) end(dir packet.Direction) {
 	s := &p.sides[dir]
-	if s.state == inDoubt {
-		s.settleDoubt()
+	for s.state == inDoubt || s.state == inOld || s.state == inStart { // there may be more behind what ends
+		s.endStart()
 	}
+	s.endMessage()
+	if s.state == seeking {
+		s.find(true)
+	}
+	p.ended[dir] = true
+	if p.ended[dir.Reverse()] {
+		p.giveUp()
+	}
+}
+
+// endMessage ends the message that is being read, if there is one.
+func (s *side) endMessage() {
 	switch s.state {
-	case inStart:
-		s.collect.buf = bytes.TrimRight(s.collect.buf, "\r")
-		if st, ok := s.classify(s.collect.buf); ok && st.Sure {
-			s.message(&st)
-			s.p.c.consumed(s.collect.taken)
-			s.m.End = s.start.place()
-			s.m.End.Offset += uint64(s.collect.taken)
-			s.state = inTorn
-			s.wholeHead()
-		} else {
-			s.replay(len(s.collect.buf), seeking)
-		}
-	case inOld:
-		s.endOld()
 	case inHead:
 		s.state = inTorn
 		s.wholeHead()
@@ -203,15 +201,32 @@ func (p *http1c) end(dir packet.Direction) {
 		s.wholeHead()
 	case inClose:
 		s.finish()
-	case inLength, inSize, inChunk, inEnd, inTrailer:
+	case inDoubt, inLength, inSize, inChunk, inEnd, inTrailer:
 		s.m.Flags |= FlagTruncated
 		s.finish()
 	}
-	if s.state == seeking {
-		s.find(true)
-	}
-	p.ended[dir] = true
-	if p.ended[dir.Reverse()] {
-		p.giveUp()
+}
+
+// endStart ends what is not yet known to be a start line, or a body.
+func (s *side) endStart() {
+	switch s.state {
+	case inDoubt:
+		s.settleDoubt()
+	case inOld:
+		s.endOld()
+	case inStart:
+		line := bytes.TrimRight(s.collect.buf, "\r")
+		st, ok := s.classify(line)
+		if !ok || !st.Sure {
+			s.replay(len(s.collect.buf), seeking)
+			return
+		}
+		s.message(&st)
+		s.p.c.consumed(s.collect.taken)
+		s.m.End = s.start.place()
+		s.m.End.Offset += uint64(s.collect.taken)
+		s.collect.buf = line
+		s.state = inTorn
+		s.wholeHead()
 	}
 }

@@ -119,9 +119,11 @@ func (m *Message) Get(name string) string {
 }
 
 // Lookup returns the value of the first header field with that name, in whatever case, and whether there is one.
-func (m *Message) Lookup(name string) (value string, ok bool) {
-	for i := range m.Header {
-		if f := &m.Header[i]; len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+func (m *Message) Lookup(name string) (value string, ok bool) { return lookup(m.Header, name) }
+
+func lookup(fields []Field, name string) (value string, ok bool) {
+	for i := range fields {
+		if f := &fields[i]; f.named(name) {
 			return f.Value, true
 		}
 	}

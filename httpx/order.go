@@ -74,9 +74,10 @@ func (c *Conn) hold(dir packet.Direction, x held) {
 	}
 }
 
-// unread gives back bytes that a protocol took; they come again before all others. Retained.
+// unread gives back bytes that a protocol took; they come again before all others, the end included. Retained.
 func (c *Conn) unread(dir packet.Direction, x piece) {
 	h := &c.dirs[dir]
+	h.ended = false
 	h.queue = slices.Insert(h.queue, 0, held{piece: x})
 	c.resize(h, len(x.b)+overhead)
 }

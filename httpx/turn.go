@@ -31,21 +31,20 @@ func (p *http1c) turnInto(next protocol) {
 	p.c.switchTo(next)
 	for i := range p.sides {
 		s := &p.sides[i]
-		if s.m != nil {
-			s.m.Flags |= FlagTruncated
-			s.finish()
-		}
 		if x := s.start; len(s.collect.buf) > 0 && s.gathers() {
 			x.b = s.collect.buf
 			s.collect = collector{}
 			p.c.unread(s.dir, x)
 		}
+		s.endMessage()
 	}
 	p.giveUp()
 }
 
 // gathers reports whether what is collected belongs to no message so far.
-func (s *side) gathers() bool { return s.state == inStart || s.state == inOld || s.state == seeking }
+func (s *side) gathers() bool {
+	return s.state == inStart || s.state == inOld || s.state == inDoubt || s.state == seeking
+}
 
 // giveUp ends the exchanges that are still open.
 func (p *http1c) giveUp() {

@@ -172,6 +172,9 @@ func parseStatus(line []byte) Start {
 func parseRequest(line []byte) Start {
 	first := bytes.IndexAny(line, " \t")
 	s := Start{Class: Request}
+	if first == 0 {
+		return Start{}
+	}
 	if first < 0 {
 		first = len(line)
 	}
