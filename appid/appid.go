@@ -24,13 +24,18 @@ const (
 	KindSSH         Kind = "ssh"         // a banner, or a key exchange
 	KindHTTP        Kind = "http"        // the first request or response
 	KindDNS         Kind = "dns"         // each message
+	KindDHCP        Kind = "dhcp"        // the first message of each side
+	KindNetBIOS     Kind = "netbios"     // each question and registration
+	KindProtocol    Kind = "protocol"    // no more than which one it is
 )
 
 // Finding is one thing that a flow says of itself. Which fields are set depends on Kind.
 type Finding struct {
 	Kind Kind
-	// Proto is "tls", "dtls", "quic", "ssh", "http", "dns", "mdns" or "llmnr".
+	// Proto is the protocol in lower case: "tls", "dtls", "quic", "ssh", "http", "dns", "mdns", "llmnr", …
 	Proto string
+	// Flow is what is known of the flow so far.
+	Flow Result
 	// Direction is who said it.
 	Direction packet.Direction
 	// Frame is the number of the frame that completed it.
@@ -54,6 +59,9 @@ type Finding struct {
 	// Host, UserAgent and ContentType are header fields of HTTP.
 	Host, UserAgent, ContentType string
 
+	// HostName is the name that a DHCP client gives itself, Parameters is its list of requested options (55) in decimal.
+	HostName, Parameters string
+
 	// Query is the name asked for, Answers are addresses, names and texts, in order.
 	Query   string
 	Answers []string
@@ -66,6 +74,8 @@ type Config struct {
 	MaxBytes int
 	// MaxPackets is the most datagrams of a flow that are looked at without a finding. Default 20.
 	MaxPackets int
+	// Applications maps host names to applications. Default is the table of the package.
+	Applications *Applications
 }
 
 // Stats counts what an [Engine] has seen.
@@ -83,6 +93,10 @@ type Stats struct {
 type Engine struct {
 	cfg   Config
 	found func(*State, *Finding)
+	known []protocol
+	guess [2]map[uint16]int // index in known by port, of TCP and UDP
+	first candidates        // all with a signature of a stream
+	datas candidates        // and of a datagram
 	stats Stats
 }
 
@@ -102,6 +116,13 @@ func New(found func(*State, *Finding), cfg *Config) (*Engine, error) {
 	if e.cfg.MaxPackets == 0 {
 		e.cfg.MaxPackets = 20
 	}
+	if e.cfg.Applications == nil {
+		var err error
+		if e.cfg.Applications, err = NewApplications(); err != nil {
+			return nil, err
+		}
+	}
+	e.prepare()
 	return e, nil
 }
 
@@ -115,6 +136,9 @@ type State struct {
 	// Client and Server are the two sides.
 	Client, Server netip.AddrPort
 
+	result  Result
+	left    candidates
+	rtp     [2]rtpState
 	halves  [2]half
 	dtls    [2]*dtlsReader
 	quic    *quicReader
@@ -126,7 +150,11 @@ type State struct {
 // Open starts a flow.
 func (e *Engine) Open(transport uint8, client, server netip.AddrPort) *State {
 	e.stats.Flows++
-	return &State{Transport: transport, Client: client, Server: server}
+	st := &State{Transport: transport, Client: client, Server: server, left: e.first}
+	if transport != packet.ProtoTCP {
+		st.left = e.datas
+	}
+	return st
 }
 
 // Input is what one side of a flow sent.
@@ -158,6 +186,8 @@ func (e *Engine) Feed(st *State, in Input) bool {
 // report passes a finding on.
 func (e *Engine) report(st *State, in *Input, f *Finding) {
 	f.Direction, f.Frame = in.Direction, in.Frame
+	e.learn(st, f)
+	f.Flow = st.result
 	e.stats.Findings++
 	st.packets = 0
 	if e.found != nil {

@@ -30,7 +30,8 @@ const (
 // half is one direction of a stream.
 type half struct {
 	phase   phase
-	started bool   // lead starts where the stream does
+	started bool   // there is nothing at its start that a parser of its own takes
+	mid     bool   // lead does not start where the stream does
 	lead    []byte // what came so far, while it is being looked through
 	scanned int    // how far lead was looked through for TLS
 	seen    int    // bytes
@@ -45,12 +46,25 @@ func (e *Engine) stream(st *State, in *Input) {
 		return
 	}
 	if in.Gap { // what was begun is lost; something may start behind it
-		*h = half{seen: h.seen, started: true}
-		h.scanned = 0
+		*h = half{seen: h.seen, started: true, mid: true}
 	}
 	data := in.Data
 	if h.phase != phaseDNS {
 		data = data[:min(len(data), e.cfg.MaxBytes-h.seen)]
+	}
+	for h.phase == phaseLook && len(data) > 0 && h.seen < maxLead {
+		stop := nextStop(h.seen)
+		n := min(stop-h.seen, len(data))
+		h.seen += n
+		e.look(st, in, h, data[:n])
+		data = data[n:]
+		if h.phase == phaseLook && h.seen == stop {
+			e.identify(st, in)
+		}
+	}
+	if len(data) == 0 && h.phase != phaseDone {
+		e.limit(h)
+		return
 	}
 	h.seen += len(data)
 	switch h.phase {
@@ -67,10 +81,27 @@ func (e *Engine) stream(st *State, in *Input) {
 		e.dnsStream(st, in, h, data)
 	case phaseDone:
 	}
+	e.limit(h)
+}
+
+// limit gives a direction up that has had its share.
+func (e *Engine) limit(h *half) {
 	if h.phase != phaseDNS && h.phase != phaseDone && h.seen >= e.cfg.MaxBytes {
 		e.stats.LimitBytes++
 		h.end()
 	}
+}
+
+// nextStop returns how many bytes of a direction must be there before signatures look at it again: at the same ones
+// however the stream was cut into pieces, so that the same one of them matches first.
+func nextStop(seen int) int {
+	switch {
+	case seen < 32:
+		return seen + 1
+	case seen < 128:
+		return seen&^7 + 8
+	}
+	return min(seen&^127+128, maxLead)
 }
 
 // end gives a direction up.
@@ -179,7 +210,7 @@ func isHTTP(b []byte) (yes, more bool) {
 	if i >= 0 {
 		line, _ := http1.TrimEOL(b[:i+1])
 		s := http1.ParseStart(line)
-		return s.Class != http1.NotStart && s.Sure, false
+		return s.Class != http1.NotStart && s.Sure && !s.Lookalike, false
 	}
 	word, _, ok := bytes.Cut(b[:min(len(b), 32)], []byte{' '})
 	return false, len(b) < http1.MaxFound && (ok || len(b) < 32) && (http1.IsToken(word) || bytes.HasPrefix(word, []byte("HTTP/")))
@@ -242,14 +273,25 @@ func (e *Engine) dns(st *State, in *Input, proto string, b []byte) bool {
 	return ok
 }
 
+// dnsOn names the protocol of DNS messages on a UDP port, "" for other ports.
+func dnsOn(port uint16) string {
+	switch port {
+	case portDNS:
+		return "dns"
+	case portMDNS:
+		return "mdns"
+	case portLLMNR:
+		return "llmnr"
+	}
+	return ""
+}
+
 // datagram takes one datagram.
 func (e *Engine) datagram(st *State, in *Input) {
 	st.packets++
 	for _, port := range [2]uint16{st.Server.Port(), st.Client.Port()} {
-		if proto := map[uint16]string{portDNS: "dns", portMDNS: "mdns", portLLMNR: "llmnr"}[port]; proto != "" {
-			if looksLikeDNS(in.Data) && e.dns(st, in, proto, in.Data) {
-				return
-			}
+		if proto := dnsOn(port); proto != "" && looksLikeDNS(in.Data) && e.dns(st, in, proto, in.Data) {
+			return
 		}
 	}
 	if st.quic != nil || looksLikeQUIC(in.Data) {
@@ -266,10 +308,13 @@ func (e *Engine) datagram(st *State, in *Input) {
 			st.dtls[in.Direction] = r
 		}
 		r.feed(in.Data, e.cfg.MaxBytes, func(kind uint8, body []byte) { e.hello(st, in, "dtls", 0, kind, body) })
+	} else {
+		e.identify(st, in)
+		e.details(st, in)
 	}
 	if st.packets > e.cfg.MaxPackets {
 		e.stats.LimitPackets++
-		*st = State{Transport: st.Transport, Client: st.Client, Server: st.Server, done: true}
+		*st = State{Transport: st.Transport, Client: st.Client, Server: st.Server, result: st.result, done: true}
 	}
 }
 

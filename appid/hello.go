@@ -127,7 +127,7 @@ func (h *ClientHello) extension(kind uint16, b cryptobyte.String) bool {
 	case extSignatures:
 		h.Signatures, ok = wordList(&b)
 	case extALPN:
-		h.ALPN, ok = protocols(&b)
+		h.ALPN, ok = alpnNames(&b)
 	case extTicket:
 		h.Resumption = h.Resumption || !b.Empty()
 		return true
@@ -214,7 +214,7 @@ func ParseServerHello(body []byte) (*ServerHello, error) {
 		case extVersions:
 			return b.ReadUint16(&h.Selected) && b.Empty()
 		case extALPN:
-			list, ok := protocols(&b)
+			list, ok := alpnNames(&b)
 			if ok && len(list) == 1 {
 				h.ALPN = list[0]
 			}
@@ -272,7 +272,7 @@ func wordList(s *cryptobyte.String) ([]uint16, bool) {
 	return words(list)
 }
 
-func protocols(s *cryptobyte.String) ([]string, bool) {
+func alpnNames(s *cryptobyte.String) ([]string, bool) {
 	var list, name cryptobyte.String
 	if !s.ReadUint16LengthPrefixed(&list) {
 		return nil, false

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -138,6 +139,9 @@ func (r *recorder) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// applications is the table of the package, read once.
+var applications = sync.OnceValues(appid.NewApplications)
+
 // finder collects findings.
 type finder struct {
 	t        testing.TB
@@ -148,7 +152,12 @@ type finder struct {
 func newFinder(t testing.TB, cfg *appid.Config) *finder {
 	t.Helper()
 	f := &finder{t: t}
-	var err error
+	if cfg == nil {
+		cfg = &appid.Config{}
+	}
+	shared, err := applications()
+	require.NoError(t, err)
+	cfg.Applications = shared
 	f.engine, err = appid.New(func(_ *appid.State, found *appid.Finding) { f.findings = append(f.findings, *found) }, cfg)
 	require.NoError(t, err)
 	return f

@@ -63,7 +63,8 @@ func TestHTTP(t *testing.T) {
 	require.Equal(t, "www.example.com", found[0].Host)
 	require.Equal(t, "tester/1", found[0].UserAgent)
 	require.Equal(t, "text/html; charset=utf-8", found[1].ContentType)
-	require.Empty(t, f.stream([]byte("NICK me\r\nUSER me 0 * :me\r\n"), []byte("NOTICE AUTH :*** Looking up\r\n"), 1<<16))
+	require.Equal(t, "HTTP", found[1].Flow.Name())
+	require.Empty(t, f.stream([]byte("NEWS of the day\r\n\r\n"), []byte("HTTPS is another matter\r\n"), 1<<16))
 }
 
 // message returns a DNS response with an alias, an address, and a text.

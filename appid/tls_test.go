@@ -197,8 +197,10 @@ func TestSTARTTLS(t *testing.T) {
 	mail := append([]byte("EHLO me\r\nSTARTTLS\r\n"), records(firefox(), 100)...)
 	for _, piece := range []int{1, 3, 20, 1 << 16} {
 		found := f.stream(mail, nil, piece)
-		require.Len(t, found, 1)
-		require.Equal(t, "example.com", found[0].ServerName)
+		require.Len(t, found, 2)
+		require.Equal(t, appid.KindProtocol, found[0].Kind)
+		require.Equal(t, "example.com", found[1].ServerName)
+		require.Equal(t, "SMTP", found[1].Flow.Name())
 	}
 	// In the body of a request it is no hello.
 	post := append([]byte("POST / HTTP/1.1\r\nHost: other.example\r\nContent-Length: 999\r\n\r\n"), records(firefox(), 1000)...)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 func newIdent() *cobra.Command {
 	var in input
 	var output string
+	var apps string
 	v := &identView{}
 	cmd := &cobra.Command{
 		Use:   "ident [flags] FILE...",
@@ -26,7 +28,9 @@ func newIdent() *cobra.Command {
 		Long: `ident prints what is found in the clear at the start of TCP connections and UDP
 flows, at any port: hellos of TLS, DTLS and QUIC with the name asked for and the
 fingerprints JA3, JA3S and JA4; certificates; banners and key exchanges of SSH with
-HASSH; the first request and response of HTTP; and every DNS message.
+HASSH; the first request and response of HTTP; every DNS message; names of DHCP and
+NetBIOS; and, of some seventy other protocols, which one it is. Host names are
+mapped to applications by a table, to which --apps adds.
 
 The frame is the one that completed the finding.`,
 		Example: `  tcpfollow ident web.pcap
@@ -45,6 +49,9 @@ The frame is the one that completed the finding.`,
 				v.print = v.text
 			default:
 				return cli.Usage("-o: %q is none of text, json", output)
+			}
+			if v.cfg.Applications, err = readApplications(apps); err != nil {
+				return err
 			}
 			if v.engine, err = appid.New(v.found, &v.cfg); err != nil {
 				return &cli.CodedError{Code: cli.ExitUsage, Err: err}
@@ -79,11 +86,29 @@ The frame is the one that completed the finding.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&output, "output", "o", "text", "output format: text, json")
+	fl.StringVar(&apps, "apps", "", "`file` of more applications: host suffix, name and category a line, apart by tabs")
 	fl.IntVar(&v.cfg.MaxBytes, "max-bytes", 0, "most `bytes` of each side that are looked at (default 16384)")
 	fl.IntVar(&v.cfg.MaxPackets, "max-packets", 0, "most datagrams of a flow looked at without a finding (default 20)")
 	fl.IntVar(&v.flowLimits.MaxFlows, "max-flows", 0, "most UDP `flows` known at a time (default 65536)")
 	in.flags(cmd)
 	return cmd
+}
+
+// readApplications returns the table of applications, with the rules of a file before its own.
+func readApplications(path string) (*appid.Applications, error) {
+	table, err := appid.NewApplications()
+	if err != nil || path == "" {
+		return table, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was read from only
+	if err := table.Read(f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return table, nil
 }
 
 // identView feeds the identification and prints what it finds.
@@ -155,6 +180,12 @@ type jsonFinding struct {
 	ContentType string         `json:"content_type,omitempty"`
 	Query       string         `json:"query,omitempty"`
 	Answers     []string       `json:"answers,omitempty"`
+	HostName    string         `json:"hostname,omitempty"`
+	Parameters  string         `json:"dhcp_parameters,omitempty"`
+	App         string         `json:"app"`
+	Category    string         `json:"category"`
+	Confidence  uint8          `json:"confidence"`
+	Guessed     bool           `json:"guessed"`
 }
 
 func (v *identView) json(st *appid.State, f *appid.Finding) {
@@ -163,7 +194,8 @@ func (v *identView) json(st *appid.State, f *appid.Finding) {
 		Frame: f.Frame, Time: v.now(), SNI: text(f.ServerName), ALPN: texts(f.ALPN), JA3: f.JA3, JA4: text(f.JA4), JA3S: f.JA3S,
 		ECH: f.ECH, Resumption: f.Resumption, Subject: text(f.Subject), Issuer: text(f.Issuer), Names: texts(f.Names),
 		Banner: text(f.Banner), HASSH: f.HASSH, HASSHServer: f.HASSHServer, Host: text(f.Host), UserAgent: text(f.UserAgent),
-		ContentType: text(f.ContentType), Query: text(f.Query), Answers: texts(f.Answers),
+		ContentType: text(f.ContentType), Query: text(f.Query), Answers: texts(f.Answers), HostName: text(f.HostName),
+		Parameters: f.Parameters, App: f.Flow.Name(), Category: f.Flow.Category, Confidence: uint8(f.Flow.Confidence), Guessed: f.Flow.Guessed,
 	}
 	if f.QUICVersion != 0 {
 		row.QUICVersion = fmt.Sprintf("0x%08x", f.QUICVersion)
@@ -204,6 +236,7 @@ func (v *identView) text(st *appid.State, f *appid.Finding) {
 		{"", f.Query},
 		{"", f.Banner},
 		{"", f.Subject},
+		{"", f.HostName},
 		{"", strings.Join(f.Answers, " ")},
 		{"alpn", strings.Join(f.ALPN, ",")},
 		{"ja4", f.JA4},
@@ -225,6 +258,9 @@ func (v *identView) text(st *appid.State, f *appid.Finding) {
 	}
 	if f.ECH {
 		parts = append(parts, "ech")
+	}
+	if f.Flow.App != "" {
+		parts = append(parts, "app="+f.Flow.Name())
 	}
 	_, err := fmt.Fprintf(v.out, "%d %s %s > %s %s\n", f.Frame, transportName(st), st.Client, st.Server, strings.Join(parts, " "))
 	v.err = firstError(v.err, err)
