@@ -103,6 +103,9 @@ func (f *TCPStreamFollower) finish(ref flowtable.Ref, c *conn, reason EndReason)
 
 // over lets go of a stream that has ended, and keeps its record for late packets.
 func (f *TCPStreamFollower) over(ref flowtable.Ref, c *conn) {
+	if f.journal != nil {
+		f.journal.note(closedStream, f.table.Rest(ref).id)
+	}
 	c.set(connEnded)
 	c.last = f.clock
 	f.detach(ref)
@@ -220,6 +223,9 @@ func (f *TCPStreamFollower) endAll() {
 	}
 	slices.SortFunc(open, func(a, b flowtable.Ref) int { return cmp.Compare(f.table.Rest(a).id, f.table.Rest(b).id) })
 	for _, ref := range open {
+		if f.journal != nil {
+			f.journal.place.stream = f.table.Rest(ref).id
+		}
 		if f.cfg.CompatLibtins {
 			f.detach(ref)
 			continue
@@ -267,6 +273,9 @@ func (f *TCPStreamFollower) expire(now int64) {
 	f.due = due
 	slices.SortFunc(timers, func(a, b timer) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	for _, t := range timers {
+		if f.journal != nil {
+			f.journal.place.at, f.journal.place.stream = t.at, t.id
+		}
 		c := f.table.At(t.ref)
 		if c.has(connHolding) {
 			f.release(t.ref, c)

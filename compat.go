@@ -19,7 +19,7 @@ type legacyRun struct {
 }
 
 // completeCompat refuses what CompatLibtins leaves no choice in.
-func (c *Config) completeCompat() error {
+func (c Config) completeCompat() error {
 	if !c.CompatLibtins {
 		return nil
 	}
@@ -81,8 +81,7 @@ func (f *TCPStreamFollower) compatOpen(k *keyed, seg *packet.TCP) Verdict {
 	f.last = ref
 	c.packets = 1
 	c.set(connAnnounced)
-	f.table.Rest(ref).id = f.nextID
-	f.nextID++
+	f.identify(ref)
 	f.stats.Streams++
 	f.schedule(ref, c)
 	if f.cfg.OnOpen != nil {
@@ -210,6 +209,9 @@ func (f *TCPStreamFollower) compatFinish(ref flowtable.Ref, c *conn, reason EndR
 	defer func() {
 		f.buffered -= int(c.side[0].Buffered) + int(c.side[1].Buffered)
 		c.set(connEnded)
+		if f.journal != nil {
+			f.journal.note(closedStream, f.table.Rest(ref).id)
+		}
 		f.detach(ref)
 	}()
 	c.end = reason

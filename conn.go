@@ -231,6 +231,10 @@ func (f *TCPStreamFollower) advance(now int64) {
 	}
 	tick := int64(flowtable.Tick)
 	f.nextTick = now - now%tick + tick
+	if f.front != nil {
+		f.front.step()
+		return
+	}
 	f.due = f.table.Advance(now, f.due[:0])
 	if len(f.due) > 0 {
 		f.expire(now)

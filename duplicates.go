@@ -68,12 +68,15 @@ func (s *sightings) digest(fr *packet.Frame, p *packet.Packet, k *keyed) uint64 
 }
 
 // capturedTwice counts a packet that was seen before for its stream, if it has one.
-func (f *TCPStreamFollower) capturedTwice(k *keyed) Verdict {
+func (f *TCPStreamFollower) capturedTwice(k *keyed) {
+	if f.front != nil {
+		f.front.add(k, nil, true)
+		return
+	}
 	if ref := f.lookup(k); ref != 0 && !f.table.At(ref).has(connSilent) {
 		f.last = ref
 		if !f.table.At(ref).has(connEnded) {
 			f.stream(ref).needs().duplicates++
 		}
 	}
-	return CapturedTwice
 }

@@ -127,3 +127,37 @@ func ExampleTCPStream_Stop() {
 	// client: "GET / HTTP/1.1"
 	// server: "HTTP/1.1 200 O"
 }
+
+// Follow on four goroutines. Handlers turn what they are called for into values of their own, which arrive in order.
+func ExampleFollowSharded() {
+	type ended struct {
+		info  tcpfollow.StreamInfo
+		start string
+	}
+	newHandlers := func(_ *tcpfollow.Config, emit func(ended)) (data, end tcpfollow.StreamFunc) {
+		return nil, func(s *tcpfollow.TCPStream) {
+			start := s.ClientPayload()[:min(14, len(s.ClientPayload()))]
+			emit(ended{s.Info(), string(start)})
+		}
+	}
+	sink := func(stream uint64, e ended) error {
+		fmt.Printf("stream %d: %v bytes from the client, %q\n", stream, e.info.Halves[packet.ClientToServer].Bytes, e.start)
+		return nil
+	}
+	file, err := pcapfile.Open("testdata/vlan.pcap", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer file.Close()
+	totals, err := tcpfollow.FollowSharded(context.Background(), file, 4, newHandlers, sink, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(totals.Stats.Streams, "streams")
+	// Output:
+	// stream 0: 95 bytes from the client, "GET /hello.txt"
+	// stream 1: 95 bytes from the client, "GET /hello.txt"
+	// 2 streams
+}

@@ -56,6 +56,9 @@ type TCPStreamFollower struct {
 	keeps     bool // something of delivered bytes is kept
 	scratch   []byte
 	seen      *sightings // nil without Config.Duplicates
+	diverts   bool       // segments go to divert
+	front     *front     // nil unless it only decodes, for shards
+	journal   *journal   // nil unless it is a shard
 	stats     Stats
 
 	frame   uint64 // being followed
@@ -113,6 +116,7 @@ func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
 		table: flowtable.New[packet.FlowKey, conn, connRest](), clock: math.MinInt64, nextTick: math.MinInt64,
 		lingering: newLingerers(full.Limits.Lingering),
 		seed:      maphash.Bytes(maphash.MakeSeed(), nil) | 1,
+		diverts:   full.CompatLibtins,
 	}, nil
 }
 
@@ -197,6 +201,11 @@ func (f *TCPStreamFollower) decode(frames []packet.Frame) {
 			f.keyTo(&keys[i], &p.Key)
 		}
 	}
+	f.fetch(keys)
+}
+
+// fetch looks for the records of keys.
+func (f *TCPStreamFollower) fetch(keys []keyed) {
 	var touched uint64
 	if f.table.Len() >= nearSlots {
 		for i := range keys {
@@ -343,7 +352,8 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 			k.near = 0
 		}
 		if f.seen != nil && f.seen.again(fr, p, k) {
-			return f.count(f.capturedTwice(k))
+			f.capturedTwice(k)
+			return f.count(CapturedTwice)
 		}
 		return f.count(f.segment(k, &p.TCP))
 	case p.Status == packet.OK, p.Status == packet.NotIP:
@@ -382,8 +392,8 @@ func (f *TCPStreamFollower) lookup(k *keyed) flowtable.Ref {
 
 // segment follows one segment, whose time the clock has reached.
 func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
-	if f.cfg.CompatLibtins {
-		return f.compat(k, seg)
+	if f.diverts {
+		return f.divert(k, seg)
 	}
 	ref := f.lookup(k)
 	var c *conn

@@ -69,9 +69,7 @@ func (f *TCPStreamFollower) add(k *keyed, seg *packet.TCP) flowtable.Ref {
 func (f *TCPStreamFollower) open(ref flowtable.Ref, from uint8, seg *packet.TCP) {
 	c := f.table.At(ref)
 	c.flags &^= connSilent
-	id := f.nextID
-	f.nextID++
-	f.table.Rest(ref).id = id
+	id := f.identify(ref)
 	f.cfg.Engine.Open(&c.side[0].Half, id<<1)
 	f.cfg.Engine.Open(&c.side[1].Half, id<<1|1)
 	f.stats.Streams++

@@ -217,6 +217,15 @@ func (s *TCPStream) ID() uint64 {
 	return s.f.table.Rest(s.ref).id
 }
 
+// Frame returns the number of the frame that is being followed, in a callback: of the packet that caused it, or whose time
+// did.
+func (s *TCPStream) Frame() uint64 {
+	if s.f == nil {
+		return 0
+	}
+	return s.f.frame
+}
+
 // OpenedAt returns the time of the stream's first packet, in UTC.
 func (s *TCPStream) OpenedAt() time.Time {
 	if s.f == nil {

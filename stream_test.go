@@ -33,6 +33,7 @@ func TestStreamAttributes(t *testing.T) {
 		require.Equal(t, netip.MustParseAddrPort("192.0.2.1:49152"), s.Client(), where)
 		require.Equal(t, netip.MustParseAddrPort("198.51.100.2:80"), s.Server(), where)
 		require.Equal(t, where == "end", s.Finished(), where)
+		require.NotZero(t, s.Frame(), where)
 		chunk := s.Chunk()
 		if !hasChunk {
 			require.Zero(t, chunk, where)
@@ -40,7 +41,7 @@ func TestStreamAttributes(t *testing.T) {
 			require.Equal(t, direction, chunk.Direction)
 			payload := [2][]byte{s.ClientPayload(), s.ServerPayload()}[direction]
 			require.Equal(t, string(chunk.Bytes), string(payload[len(payload)-len(chunk.Bytes):]))
-			require.NotZero(t, chunk.Origin.Packet)
+			require.GreaterOrEqual(t, s.Frame(), chunk.Origin.Packet)
 			require.NotZero(t, chunk.Origin.Time)
 		}
 		if where != "end" {
@@ -94,6 +95,7 @@ func TestStreamAttributes(t *testing.T) {
 	// The handle is empty, and the snapshot is not.
 	require.Zero(t, handle.ID())
 	require.Zero(t, handle.OpenedAt())
+	require.Zero(t, handle.Frame())
 	require.Zero(t, handle.Client())
 	require.Zero(t, handle.Server())
 	require.Zero(t, handle.ClientAddr())

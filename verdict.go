@@ -73,6 +73,46 @@ type Stats struct {
 	LimitOrigins, Untraced uint64
 }
 
+// add adds the counters of o.
+func (s *Stats) add(o *Stats) {
+	for i, n := range o.Verdicts {
+		s.Verdicts[i] += n
+	}
+	for i, n := range o.Ends {
+		s.Ends[i] += n
+	}
+	for _, c := range []struct {
+		to *uint64
+		n  uint64
+	}{
+		{&s.Frames, o.Frames},
+		{&s.Streams, o.Streams},
+		{&s.Bytes, o.Bytes},
+		{&s.Gaps, o.Gaps},
+		{&s.GapBytes, o.GapBytes},
+		{&s.Conflicts, o.Conflicts},
+		{&s.Unverified, o.Unverified},
+		{&s.BeforeStart, o.BeforeStart},
+		{&s.AfterFIN, o.AfterFIN},
+		{&s.AfterEnd, o.AfterEnd},
+		{&s.Unwanted, o.Unwanted},
+		{&s.LimitBuffered, o.LimitBuffered},
+		{&s.LimitTotal, o.LimitTotal},
+		{&s.LimitHole, o.LimitHole},
+		{&s.LimitConnections, o.LimitConnections},
+		{&s.LimitPayload, o.LimitPayload},
+		{&s.LimitDepth, o.LimitDepth},
+		{&s.UrgentSegments, o.UrgentSegments},
+		{&s.Urgent, o.Urgent},
+		{&s.LimitUrgent, o.LimitUrgent},
+		{&s.LimitHistory, o.LimitHistory},
+		{&s.LimitOrigins, o.LimitOrigins},
+		{&s.Untraced, o.Untraced},
+	} {
+		*c.to += c.n
+	}
+}
+
 // LimitsHit reports whether a limit cost bytes or streams.
 func (s *Stats) LimitsHit() bool {
 	return s.LimitBuffered+s.LimitTotal+s.LimitHole+s.LimitConnections > 0
