@@ -24,6 +24,10 @@ type Config struct {
 	// OnSkip is called for bytes that belong to no message.
 	OnSkip func(Skipped)
 
+	// Secure is called for a connection, or a tunnel, that begins as TLS does, and returns what decrypts it into inner; nil
+	// leaves it alone. Without it TLS is not looked for.
+	Secure func(inner *Conn) Layer
+
 	// Collect keeps decoded bodies in Message.Body, as far as the limits allow.
 	Collect bool
 	// Digest adds the SHA-256 of decoded bodies.

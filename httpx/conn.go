@@ -22,7 +22,7 @@ type Conn struct {
 func (p *Parser) Open(info ConnInfo) *Conn {
 	p.stats.Conns++
 	c := &Conn{p: p, info: info}
-	c.proto = newHTTP1(c, false)
+	c.proto = newStart(c, false)
 	return c
 }
 

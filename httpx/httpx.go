@@ -50,9 +50,11 @@ type ConnInfo struct {
 	Client, Server netip.AddrPort
 	// Midstream says that the connection may have begun before the first byte, so that the first message is looked for.
 	Midstream bool
+	// Secured says that what messages were found in was decrypted by Config.Secure: offsets are those in there.
+	Secured bool
 }
 
-// Stats count what a parser has seen. Bytes is the sum of Consumed, Opaque, Skipped, and of what connections that are
+// Stats count what a parser has seen. Bytes is the sum of Consumed, Opaque, Secured, Skipped, and of what connections that are
 // not closed still hold.
 type Stats struct {
 	// Conns is the number of connections.
@@ -63,6 +65,8 @@ type Stats struct {
 	Consumed uint64
 	// Opaque counts bytes of what HTTP connections were turned into and that is not looked into.
 	Opaque uint64
+	// Secured counts bytes that were handed to a layer of Config.Secure. What is in them counts in Bytes once more.
+	Secured uint64
 	// Skipped counts bytes that belong to no message.
 	Skipped uint64
 	// Requests, Responses and Exchanges count what was called back with, or would have been.

@@ -150,6 +150,9 @@ func (m *Message) URL() string {
 	}
 	if scheme == "" {
 		scheme = "http"
+		if m.Conn.Secured {
+			scheme = "https"
+		}
 	}
 	sep := ""
 	if m.Target == "" || m.Target[0] != '/' {

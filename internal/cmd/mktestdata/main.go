@@ -1,6 +1,11 @@
 // Mktestdata writes the captures under testdata, the same bytes each time:
 //
 //	go run ./internal/cmd/mktestdata testdata
+//
+// Those of TLS are made of transcripts, which are a part of the program. To record other ones, of crypto/tls and
+// net/http as they are then:
+//
+//	go run ./internal/cmd/mktestdata -record internal/cmd/mktestdata/transcripts
 package main
 
 import (
@@ -9,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // capture is one file to write.
@@ -20,11 +26,15 @@ type capture struct {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: mktestdata DIR")
+	run, args := write, os.Args[1:]
+	if len(args) > 0 && args[0] == "-record" {
+		run, args = record, args[1:]
+	}
+	if len(args) != 1 {
+		fmt.Fprintln(os.Stderr, "usage: mktestdata [-record] DIR")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1]); err != nil {
+	if err := run(args[0]); err != nil {
 		fmt.Fprintln(os.Stderr, "mktestdata:", err)
 		os.Exit(1)
 	}
@@ -47,7 +57,7 @@ func write(dir string) error {
 
 // captures returns every file, in the order of the manifest.
 func captures() []capture {
-	return append(append(conversations(), links()...), tunnels()...)
+	return slices.Concat(conversations(), secure(), links(), tunnels())
 }
 
 func manifest(all []capture) []byte {

@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tcpfollow/tcpfollow/internal/pktgen"
+	"github.com/tcpfollow/tcpfollow/internal/tlsrec"
+	"github.com/tcpfollow/tcpfollow/tlsx"
 )
 
 const committed = "../../../testdata"
@@ -27,6 +29,7 @@ func TestCommittedFilesAreThese(t *testing.T) {
 	made := files(t, dir)
 	require.Contains(t, made, "MANIFEST")
 	require.Contains(t, made, "http.pcap")
+	require.Contains(t, made, "tls/http11.keys")
 	for _, name := range made {
 		want, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)
@@ -69,8 +72,8 @@ func TestCaptures(t *testing.T) {
 		size += len(c.data)
 		names = append(names, c.name)
 		require.NotEmpty(t, c.what)
-		require.NotZero(t, c.frames)
-		if strings.Contains(c.name, "/") {
+		require.Equal(t, strings.Contains(c.name, ".pcap"), c.frames > 0, c.name)
+		if strings.HasPrefix(c.name, "links/") || strings.HasPrefix(c.name, "tunnels/") {
 			require.Equal(t, 11, c.frames, c.name)
 			require.Equal(t, 1, bytes.Count(c.data, []byte("Hello from tcpfollow.\n")), c.name)
 		}
@@ -109,7 +112,7 @@ func TestDocumentationAddresses(t *testing.T) {
 		seen++
 		require.True(t, slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(a) }), a.String())
 	}
-	for _, trace := range []pktgen.Trace{browse(), twoInterfaces(), six(), vlans(), reset(), refused(), wrap(), conflict(), mixed(), hello().Trace(), hello6().Trace()} {
+	for _, trace := range []pktgen.Trace{browse(), twoInterfaces(), six(), vlans(), reset(), refused(), wrap(), conflict(), mixed(), plainH2(), upgradedH2(), webSocket(), hello().Trace(), hello6().Trace()} {
 		for _, p := range trace {
 			for _, l := range p.Layers {
 				switch h := l.(type) {
@@ -134,4 +137,50 @@ func TestDNS(t *testing.T) {
 
 func TestSegmentMustExist(t *testing.T) {
 	require.Panics(t, func() { segment(hello().Trace(), client, 1) })
+}
+
+// opened collects what is decrypted.
+type opened struct{ data [2][]byte }
+
+func (o *opened) Data(d tlsx.Direction, c tlsx.Chunk) { o.data[d] = append(o.data[d], c.Bytes...) }
+func (*opened) Gap(tlsx.Direction, tlsx.Gap)          {}
+func (*opened) End(tlsx.Direction, tlsx.End)          {}
+
+// decrypt returns what client and server say in a session.
+func decrypt(t *testing.T, s *tlsrec.Session) (o opened, info tlsx.Info) {
+	t.Helper()
+	keys, err := tlsx.ReadKeyLog(bytes.NewReader(s.KeyLog))
+	require.NoError(t, err)
+	c, err := tlsx.New(keys, &o, nil)
+	require.NoError(t, err)
+	var off [2]uint64
+	for _, p := range s.Parts {
+		c.Data(tlsx.Direction(p.Dir), off[p.Dir], p.Data, tlsx.Origin{})
+		off[p.Dir] += uint64(len(p.Data))
+	}
+	c.Close()
+	return o, c.Info()
+}
+
+// TestRecord: what is recorded now says the same as the transcripts.
+func TestRecord(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, record(dir))
+	for _, name := range []string{"h2", "http11", "cbc"} {
+		text, err := os.ReadFile(filepath.Join(dir, name+".txt"))
+		require.NoError(t, err)
+		now, err := tlsrec.Parse(string(text))
+		require.NoError(t, err)
+		got, info := decrypt(t, now)
+		want, then := decrypt(t, transcript(name))
+		require.Equal(t, then.Suite, info.Suite)
+		require.Equal(t, then.Trouble, info.Trouble)
+		require.Equal(t, name == "cbc", info.Trouble == tlsx.UnsupportedSuite)
+		if name == "http11" { // in HTTP/2 the turns of small frames are up to the scheduler
+			require.Equal(t, string(want.data[0]), string(got.data[0]))
+			require.Equal(t, string(want.data[1]), string(got.data[1]))
+			require.Contains(t, string(got.data[1]), story(100)[:2000])
+		}
+	}
+	require.Error(t, record(filepath.Join(dir, "nowhere")))
 }

@@ -18,6 +18,7 @@ import (
 // httpFlags are the flags of http beside the common ones.
 type httpFlags struct {
 	output string
+	tls    secrets
 }
 
 func newHTTP() *cobra.Command {
@@ -31,14 +32,18 @@ prints a line for every exchange: time, client and server, method and URL, statu
 content type, size of the decoded body, duration, and what is odd about it. With
 -v the headers follow.
 
+TLS is decrypted with --keylog, or with the key log that a pcapng file holds.
+
 With -o json every message is an object on a line of its own, those of a stream in
-the order in which they start.`,
+the order in which they start; so is every message of a WebSocket connection.`,
 		Example: `  tcpfollow http web.pcap
   tcpfollow http -v web.pcap
+  tcpfollow http --keylog keys.txt https.pcap
   tcpfollow http -o json web.pcap | jq 'select(.flags != [])'`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runHTTP(cmd, args, &in, &fl) },
 	}
 	cmd.Flags().StringVarP(&fl.output, "output", "o", "text", "output format: text, json")
+	fl.tls.flags(cmd)
 	in.flags(cmd)
 	return cmd
 }
@@ -56,7 +61,7 @@ func runHTTP(cmd *cobra.Command, args []string, in *input, fl *httpFlags) error 
 	case "json":
 		v := newJSONMessages(out)
 		hc.Digest = true
-		hc.OnMessage, hc.OnMessageEnd = v.begin, v.end
+		hc.OnMessage, hc.OnMessageEnd, hc.OnWebSocket = v.begin, v.end, v.webSocket
 		failed = func() error { return v.err }
 	case "text":
 		v := &textExchanges{w: out, headers: in.verbose}
@@ -64,6 +69,9 @@ func runHTTP(cmd *cobra.Command, args []string, in *input, fl *httpFlags) error 
 		failed = func() error { return v.err }
 	default:
 		return cli.Usage("-o: %q is none of text, json", fl.output)
+	}
+	if err := fl.tls.attach(in, &hc); err != nil {
+		return err
 	}
 	http, err := httpx.Follow(&hc)
 	if err != nil {
@@ -77,7 +85,12 @@ func runHTTP(cmd *cobra.Command, args []string, in *input, fl *httpFlags) error 
 		}
 		return failed()
 	}
-	j.finish = func() error { return firstError(failed(), out.Flush()) }
+	j.finish = func() error {
+		if !in.quiet {
+			fl.tls.report(cmd.ErrOrStderr())
+		}
+		return firstError(failed(), out.Flush(), fl.tls.partial())
+	}
 	return in.run(cmd, args, cfg, j)
 }
 
@@ -110,6 +123,8 @@ type jsonMessage struct {
 	Flags         []string    `json:"flags"`
 	LastFrame     uint64      `json:"last_frame"`
 	End           time.Time   `json:"end"`
+	StreamID      uint32      `json:"stream_id,omitempty"`
+	Secured       bool        `json:"secured,omitempty"`
 }
 
 // jsonMessages prints an object for every message, within a stream in the order in which they start.
@@ -151,7 +166,7 @@ func newJSONMessage(m *httpx.Message) *jsonMessage {
 		Client: m.Conn.Client.String(), Server: m.Conn.Server.String(), Dir: m.Direction.String(), Offset: m.Start.Offset,
 		Version: text(m.Version), ContentType: text(m.Get("content-type")), Headers: textFields(m.Header), BodyBytes: m.Length,
 		BodySHA256: hex.EncodeToString(m.SHA256), WireBodyBytes: m.WireLength, Missing: m.Missing, Flags: m.Flags.Strings(),
-		LastFrame: m.End.Packet, End: m.End.When(),
+		LastFrame: m.End.Packet, End: m.End.When(), StreamID: m.StreamID, Secured: m.Conn.Secured,
 	}
 	if len(m.Trailer) > 0 {
 		j.Trailers = textFields(m.Trailer)
