@@ -25,7 +25,8 @@ const (
 	KindHTTP        Kind = "http"        // the first request or response
 	KindDNS         Kind = "dns"         // each message
 	KindDHCP        Kind = "dhcp"        // the first message of each side
-	KindNetBIOS     Kind = "netbios"     // each question and registration
+	KindNetBIOS     Kind = "netbios"     // each question and registration, and the sender of datagrams
+	KindSSDP        Kind = "ssdp"        // the first message of each side
 	KindProtocol    Kind = "protocol"    // no more than which one it is
 )
 

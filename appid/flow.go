@@ -224,7 +224,14 @@ func (e *Engine) http(st *State, in *Input, h *half) {
 		return
 	}
 	f := &Finding{Kind: KindHTTP, Proto: "http"}
-	for i, line := range bytes.SplitAfter(h.lead[:n], []byte{'\n'}) {
+	f.fields(h.lead[:n])
+	e.report(st, in, f)
+	h.end()
+}
+
+// fields takes over the header fields of a message.
+func (f *Finding) fields(header []byte) {
+	for i, line := range bytes.SplitAfter(header, []byte{'\n'}) {
 		if i == 0 {
 			continue
 		}
@@ -243,8 +250,6 @@ func (e *Engine) http(st *State, in *Input, h *half) {
 			*to = string(field.Value.Of(line))
 		}
 	}
-	e.report(st, in, f)
-	h.end()
 }
 
 // dnsStream reads messages that are preceded by their lengths (RFC 1035 §4.2.2).

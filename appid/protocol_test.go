@@ -70,6 +70,7 @@ var streams = []struct {
 	{"EthernetIP", zeros("\x65\x00\x04\x00", 24), "", 0, 1},
 	{"Modbus", "\x00\x01\x00\x00\x00\x06\x01\x03\x00\x00\x00\x01", "", 502, 3},
 	{"OpenVPN", "\x00\x0e\x38" + "12345678" + "\x00\x00\x00\x00\x00", "", 0, 2},
+	{"TLS", "\x17\x03\x03\x01\x00" + strings.Repeat("x", 256), "", 0, 1},
 	{"Syslog", "<34>1 2026-01-01T00:00:00Z host app - - - text\n", "", 0, 0},
 }
 
@@ -274,6 +275,11 @@ func TestDHCPAndNetBIOS(t *testing.T) {
 	name += "CA\x00\x00\x20\x00\x01"
 	found = f.datagrams(137, datagram{packet.ClientToServer, []byte(name)})
 	require.Equal(t, "fileserver", found[1].Query)
+	found = f.datagrams(138, datagram{packet.ClientToServer, append([]byte("\x11\x02\x00\x01\xc0\x00\x02\x01\x00\x8a\x00\x20\x00\x00"), name[12:]...)})
+	require.Equal(t, "fileserver", found[1].Query)
+	found = f.datagrams(1900, datagram{packet.ClientToServer, []byte("NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nUser-Agent: box/1\r\n\r\n")})
+	require.Equal(t, "239.255.255.250:1900", found[1].Host)
+	require.Equal(t, "box/1", found[1].UserAgent)
 }
 
 // orOther returns a port that nothing is registered for in place of 0.

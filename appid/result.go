@@ -278,8 +278,22 @@ func (e *Engine) details(st *State, in *Input) {
 			e.report(st, in, f)
 		}
 	case "NetBIOS":
-		if name := netbiosName(in.Data); name != "" && (st.Server.Port() == 137 || st.Client.Port() == 137) {
+		name := ""
+		switch {
+		case st.Server.Port() == 137 || st.Client.Port() == 137:
+			name = netbiosName(in.Data, 12)
+		case in.Data[0] <= 0x12: // a datagram, which names its sender (RFC 1002 §4.4.2)
+			name = netbiosName(in.Data, 14)
+		}
+		if name != "" {
 			e.report(st, in, &Finding{Kind: KindNetBIOS, Proto: "netbios", Query: name})
+		}
+	case "SSDP":
+		if h := &st.halves[in.Direction]; !h.started {
+			h.started = true
+			f := &Finding{Kind: KindSSDP, Proto: "ssdp"}
+			f.fields(in.Data)
+			e.report(st, in, f)
 		}
 	}
 }
@@ -314,14 +328,15 @@ func dhcpOptions(b []byte) *Finding {
 	return f
 }
 
-// netbiosName returns the first name of a name service message (RFC 1002 §4.2, RFC 1001 §14.1), without its type.
-func netbiosName(b []byte) string {
-	if len(b) < 12+34 || b[12] != 32 {
+// netbiosName returns the encoded name at a place of a message (RFC 1001 §14.1), without its type.
+func netbiosName(b []byte, at int) string {
+	if len(b) < at+34 || b[at] != 32 {
 		return ""
 	}
+	b = b[at+1:]
 	name := make([]byte, 16)
 	for i := range name {
-		hi, lo := b[13+2*i]-'A', b[14+2*i]-'A'
+		hi, lo := b[2*i]-'A', b[2*i+1]-'A'
 		if hi > 15 || lo > 15 {
 			return ""
 		}

@@ -86,12 +86,12 @@ func protocols() []protocol {
 		{name: "SourceEngine", category: "Game", datagram: dataText("\xff\xff\xff\xffTSource Engine Query")},
 		{name: "RTCP", category: "VoIP", datagram: packetOf(8, rtcp)},
 		{name: "RTP", category: "Media", datagram: rtp},
+		{name: "TLS", category: "Web", stream: tlsRecords, tcp: []uint16{443, 8443}},
 		// By port alone: what they say first is not enough to tell.
 		{name: "DNS", category: "Network", tcp: []uint16{53}, udp: []uint16{53}},
 		{name: "MDNS", category: "Network", udp: []uint16{5353}},
 		{name: "LLMNR", category: "Network", udp: []uint16{5355}},
 		{name: "HTTP", category: "Web", tcp: []uint16{80, 8080}},
-		{name: "TLS", category: "Web", tcp: []uint16{443, 8443}},
 		{name: "QUIC", category: "Web", udp: []uint16{443}},
 		{name: "SSH", category: "RemoteAccess", tcp: []uint16{22}},
 		{name: "Whois-DAS", category: "Network", tcp: []uint16{43}},
@@ -102,6 +102,28 @@ func protocols() []protocol {
 		{name: "LDAPS", category: "System", tcp: []uint16{636}},
 		{name: "Oracle", category: "Database", tcp: []uint16{1521}},
 	}
+}
+
+// tlsRecords is TLS met in mid-stream: records of application data.
+func tlsRecords(s *sample) verdict {
+	one := func(b []byte) verdict {
+		switch {
+		case len(b) < 5:
+			return starts(b, "\x17\x03"[:min(len(b), 2)])
+		case b[0] == 0x17 && b[1] == 3 && b[2] <= 4 && be16(b[3:]) > 0 && be16(b[3:]) <= maxRecord+256:
+			return yes
+		}
+		return no
+	}
+	v := no
+	for _, b := range [2][]byte{s.client, s.server} {
+		if len(b) >= 5 {
+			v = either(v, one(b))
+		} else if len(b) > 0 {
+			v = either(v, min(one(b), more))
+		}
+	}
+	return v
 }
 
 func jabber(s *sample) verdict {
