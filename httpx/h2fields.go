@@ -1,6 +1,8 @@
 package httpx
 
 import (
+	"bytes"
+
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -15,9 +17,10 @@ const unknownName = "\x00"
 type fieldDecoder struct {
 	dec    *hpack.Decoder
 	limits *Limits
-	table  int  // size of the table that the other side allows
-	lost   bool // what is in the table is not known
-	list   []Field
+	table  int    // size of the table that the other side allows
+	lost   bool   // what is in the table is not known
+	filled uint64 // where in the direction the table was filled last
+	list   []Field // of the block, overwritten by the next
 	size   int
 	flags  Flags
 }
@@ -25,12 +28,20 @@ type fieldDecoder struct {
 // lose is called when blocks, or parts of them, did not come.
 func (d *fieldDecoder) lose() { d.lost = true }
 
-// begin makes ready for a block. When the state was lost, the table is filled with fields that stand for unknown ones:
-// what is added to it from then on moves to the front of them, so that its numbers are right again.
-func (d *fieldDecoder) begin() {
-	d.list, d.size, d.flags = nil, 0, 0
+// refill is how many bytes must come before a table is filled again: it costs as much as decoding so many.
+const refill = 512
+
+// begin makes ready for a block at an offset. When the state was lost, the table is filled with fields that stand for
+// unknown ones: what is added to it from then on moves to the front of them, so that its numbers are right again. It
+// returns false if that was done just before.
+func (d *fieldDecoder) begin(at uint64) bool {
+	clear(d.list)
+	d.list, d.size, d.flags = d.list[:0], 0, 0
 	if d.dec != nil && !d.lost {
-		return
+		return true
+	}
+	if d.filled > 0 && at-d.filled < refill {
+		return false
 	}
 	d.dec = hpack.NewDecoder(usualTable, d.emit)
 	d.dec.SetAllowedMaxDynamicTableSize(uint32(d.limits.HeaderTable))
@@ -40,13 +51,13 @@ func (d *fieldDecoder) begin() {
 		d.dec.SetMaxDynamicTableSize(uint32(d.limits.HeaderTable))
 		d.dec.SetEmitEnabled(false)
 		const least = 32 // what a field counts in the table, at least
-		fill := []byte{0x40, byte(len(unknownName)), unknownName[0], 0}
-		for range min(d.table, d.limits.HeaderTable) / least {
-			_, _ = d.dec.Write(fill) // it is well-formed
-		}
+		field := []byte{0x40, byte(len(unknownName)), unknownName[0], 0}
+		_, _ = d.dec.Write(bytes.Repeat(field, min(d.table, d.limits.HeaderTable)/least)) // it is well-formed
 		_ = d.dec.Close()
 		d.dec.SetEmitEnabled(true)
+		d.filled = at
 	}
+	return true
 }
 
 // emit takes a decoded field.
@@ -81,7 +92,9 @@ func (s *h2side) openBlock(stream uint32, last bool, promise uint32) {
 		s.breakBlock(FlagTruncated)
 	}
 	s.block = block{open: true, stream: stream, promise: promise, last: last, start: s.start}
-	s.fields.begin()
+	if !s.fields.begin(s.start.off) {
+		s.badBlock()
+	}
 }
 
 // addBlock decodes a part of a header block, which may be the last.

@@ -94,7 +94,7 @@ func (s *h2side) newMessage(flags Flags) *Message {
 	if x.promise != 0 {
 		m.StreamID = x.promise
 	}
-	m.Header = slices.Clip(s.fields.list)
+	m.Header = slices.Clone(s.fields.list)
 	m.Flags = flags
 	m.pseudo()
 	return m

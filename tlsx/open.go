@@ -150,15 +150,17 @@ func (c *Conn) tryRange(h *half, k *key, rec []byte, first, last uint64, paid bo
 	return nil, 0
 }
 
-// Trials may decrypt trialsFree bytes, and trialsPerByte for each byte that came.
+// Trials may decrypt trialsFree bytes, and trialsPerByte for each byte that came; each counts trialCost beside its bytes.
 const (
 	trialsFree    = 1 << 20
 	trialsPerByte = 64
+	trialCost     = 256
 )
 
-// spend reports whether n more bytes may be decrypted on trial.
+// spend reports whether a record of n bytes may be decrypted on trial.
 func (c *Conn) spend(h *half, n int) bool {
 	g := &h.guard
+	n += trialCost
 	if g.trials+uint64(n) > trialsFree+trialsPerByte*(h.at+uint64(n)) {
 		if !g.limited {
 			g.limited = true

@@ -113,6 +113,7 @@ type key struct {
 	aead   cipher.AEAD
 	iv     [nonceLen]byte
 	secret []byte // TLS 1.3: what the next key comes from
+	after  *key   // that, once it was needed
 }
 
 func newKey(s suite, k, iv, from []byte) *key {
@@ -143,7 +144,10 @@ func trafficKey(s suite, from []byte) *key {
 
 // next returns the key behind a KeyUpdate (RFC 8446 §7.2).
 func (k *key) next() *key {
-	return trafficKey(k.suite, expandLabel(k.suite, k.secret, "traffic upd", len(k.secret)))
+	if k.after == nil {
+		k.after = trafficKey(k.suite, expandLabel(k.suite, k.secret, "traffic upd", len(k.secret)))
+	}
+	return k.after
 }
 
 // expandLabel is HKDF-Expand-Label with an empty context (RFC 8446 §7.1).
