@@ -66,6 +66,15 @@ type Finding struct {
 	// Query is the name asked for, Answers are addresses, names and texts, in order.
 	Query   string
 	Answers []string
+	// Records are the addresses and aliases among the answers.
+	Records []Record
+}
+
+// Record is an answer of DNS that leads to an address.
+type Record struct {
+	Owner string
+	Addr  netip.Addr // of A and AAAA; not valid for an alias
+	Alias string     // of CNAME
 }
 
 // Config says how far an [Engine] looks. The zero value is the default.

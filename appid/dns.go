@@ -15,6 +15,7 @@ type dnsMessage struct {
 	response bool
 	query    string
 	answers  []string
+	records  []Record
 }
 
 // parseDNS reads a DNS message (RFC 1035): its first question and its answers. What comes before a broken record is kept;
@@ -44,6 +45,14 @@ func parseDNS(b []byte) (m dnsMessage, ok bool) {
 		text, err := answer(&p, rh.Type)
 		if err != nil {
 			break
+		}
+		switch rh.Type {
+		case dnsmessage.TypeA, dnsmessage.TypeAAAA:
+			addr, _ := netip.ParseAddr(text)
+			m.records = append(m.records, Record{Owner: dnsName(rh.Name), Addr: addr})
+		case dnsmessage.TypeCNAME:
+			m.records = append(m.records, Record{Owner: dnsName(rh.Name), Alias: text})
+		default:
 		}
 		if text != "" {
 			m.answers = append(m.answers, text)

@@ -157,11 +157,11 @@ func packetOf(n int, ok func(b []byte, s *sample) bool) signature {
 
 // line returns the first line of b, without its end, and whether it is there.
 func line(b []byte) ([]byte, bool) {
-	i := bytes.IndexByte(b, '\n')
-	if i < 0 {
+	first, _, ok := bytes.Cut(b, []byte{'\n'})
+	if !ok {
 		return nil, false
 	}
-	return bytes.TrimSuffix(b[:i], []byte{'\r'}), true
+	return bytes.TrimSuffix(first, []byte{'\r'}), true
 }
 
 // startLine is a signature of either side: its first line starts or ends with a version, as in RTSP and SIP.

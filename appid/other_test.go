@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,9 @@ func TestDNS(t *testing.T) {
 		require.Equal(t, proto, found[0].Proto)
 		require.Equal(t, "www.example.com", found[0].Query)
 		require.Equal(t, []string{"cdn.example.net", "192.0.2.7", "ab"}, found[0].Answers)
+		require.Equal(t, []appid.Record{
+			{Owner: "www.example.com", Alias: "cdn.example.net"}, {Owner: "www.example.com", Addr: netip.MustParseAddr("192.0.2.7")},
+		}, found[0].Records)
 	}
 	require.Empty(t, f.datagrams(5000, datagram{packet.ServerToClient, m}), "any other port")
 	found := f.datagrams(53, datagram{packet.ServerToClient, m[:len(m)-3]})

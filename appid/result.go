@@ -1,8 +1,8 @@
 package appid
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -239,7 +239,8 @@ func (e *Engine) byPort(transport uint8, client, server netip.AddrPort) *protoco
 
 // byProtocol names what is told by the protocol number of IP (IANA registry).
 func byProtocol(number uint8) *protocol {
-	name, category := "", "Network"
+	var name string
+	category := "Network"
 	switch number {
 	case packet.ProtoICMP:
 		name = "ICMP"
@@ -319,7 +320,7 @@ func dhcpOptions(b []byte) *Finding {
 		case 55:
 			parts := make([]string, n)
 			for i, c := range v {
-				parts[i] = fmt.Sprint(c)
+				parts[i] = strconv.Itoa(int(c))
 			}
 			f.Parameters = strings.Join(parts, ",")
 		}

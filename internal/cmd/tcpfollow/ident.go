@@ -14,6 +14,7 @@ import (
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/appid"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
+	"github.com/tcpfollow/tcpfollow/names"
 	"github.com/tcpfollow/tcpfollow/packet"
 )
 
@@ -30,7 +31,8 @@ flows, at any port: hellos of TLS, DTLS and QUIC with the name asked for and the
 fingerprints JA3, JA3S and JA4; certificates; banners and key exchanges of SSH with
 HASSH; the first request and response of HTTP; every DNS message; names of DHCP and
 NetBIOS; and, of some seventy other protocols, which one it is. Host names are
-mapped to applications by a table, to which --apps adds.
+mapped to applications by a table, to which --apps adds. With -o json, server_name
+is what earlier packets called the server, where the finding itself names none.
 
 The frame is the one that completed the finding.`,
 		Example: `  tcpfollow ident web.pcap
@@ -55,6 +57,9 @@ The frame is the one that completed the finding.`,
 			}
 			if v.engine, err = appid.New(v.found, &v.cfg); err != nil {
 				return &cli.CodedError{Code: cli.ExitUsage, Err: err}
+			}
+			if v.names, err = names.New(nil); err != nil {
+				return err
 			}
 			v.flows, err = appid.NewDatagrams(v.engine, &v.flowLimits)
 			if err != nil {
@@ -118,6 +123,7 @@ type identView struct {
 	session    *session
 	engine     *appid.Engine
 	flows      *appid.Datagrams
+	names      *names.Table
 	out        *bufio.Writer
 	print      func(*appid.State, *appid.Finding)
 	err        error
@@ -182,6 +188,7 @@ type jsonFinding struct {
 	Answers     []string       `json:"answers,omitempty"`
 	HostName    string         `json:"hostname,omitempty"`
 	Parameters  string         `json:"dhcp_parameters,omitempty"`
+	ServerName  string         `json:"server_name,omitempty"`
 	App         string         `json:"app"`
 	Category    string         `json:"category"`
 	Confidence  uint8          `json:"confidence"`
@@ -189,6 +196,7 @@ type jsonFinding struct {
 }
 
 func (v *identView) json(st *appid.State, f *appid.Finding) {
+	v.learn(st, f)
 	row := jsonFinding{
 		Kind: f.Kind, Transport: transportName(st), Proto: f.Proto, Client: st.Client, Server: st.Server, Dir: f.Direction.String(),
 		Frame: f.Frame, Time: v.now(), SNI: text(f.ServerName), ALPN: texts(f.ALPN), JA3: f.JA3, JA4: text(f.JA4), JA3S: f.JA3S,
@@ -197,12 +205,38 @@ func (v *identView) json(st *appid.State, f *appid.Finding) {
 		ContentType: text(f.ContentType), Query: text(f.Query), Answers: texts(f.Answers), HostName: text(f.HostName),
 		Parameters: f.Parameters, App: f.Flow.Name(), Category: f.Flow.Category, Confidence: uint8(f.Flow.Confidence), Guessed: f.Flow.Guessed,
 	}
+	if f.ServerName == "" && f.Host == "" {
+		if n, ok := v.names.Lookup(st.Server.Addr(), v.now()); ok {
+			row.ServerName = n.Name
+		}
+	}
 	if f.QUICVersion != 0 {
 		row.QUICVersion = fmt.Sprintf("0x%08x", f.QUICVersion)
 	}
 	enc := json.NewEncoder(v.out)
 	enc.SetEscapeHTML(false)
 	v.err = firstError(v.err, enc.Encode(&row))
+}
+
+// learn notes what a finding says of addresses.
+func (v *identView) learn(st *appid.State, f *appid.Finding) {
+	source := names.DNS
+	if f.Proto != "dns" {
+		source = names.MDNS
+	}
+	records := make([]names.Record, len(f.Records))
+	for i, r := range f.Records {
+		records[i] = names.Record{Owner: r.Owner, Addr: r.Addr, Alias: r.Alias}
+	}
+	if len(records) > 0 {
+		v.names.Answer(f.Query, records, source, v.now())
+	}
+	if f.Kind == appid.KindHTTP {
+		v.names.Add(st.Server.Addr(), f.Host, names.Host, v.now())
+	}
+	if !f.ECH {
+		v.names.Add(st.Server.Addr(), f.ServerName, names.SNI, v.now())
+	}
 }
 
 // now is the time of the frame that is being followed.
