@@ -27,6 +27,7 @@ type inside struct{ to *httpx.Conn }
 func (h inside) Data(d tlsx.Direction, c tlsx.Chunk) {
 	h.to.Data(packet.Direction(d), c.Offset, c.Bytes, reassemble.Origin{Time: c.Origin.Time, Packet: c.Origin.Packet})
 }
+
 func (h inside) Gap(d tlsx.Direction, g tlsx.Gap) { h.to.Gap(packet.Direction(d), g.Offset, g.Length) }
 func (h inside) End(d tlsx.Direction, _ tlsx.End) { h.to.End(packet.Direction(d)) }
 

@@ -17,9 +17,9 @@ const unknownName = "\x00"
 type fieldDecoder struct {
 	dec    *hpack.Decoder
 	limits *Limits
-	table  int    // size of the table that the other side allows
-	lost   bool   // what is in the table is not known
-	filled uint64 // where in the direction the table was filled last
+	table  int     // size of the table that the other side allows
+	lost   bool    // what is in the table is not known
+	filled uint64  // where in the direction the table was filled last
 	list   []Field // of the block, overwritten by the next
 	size   int
 	flags  Flags
