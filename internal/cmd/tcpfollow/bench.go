@@ -29,32 +29,20 @@ sent, added up modulo 2^64.`,
 			}
 			cfg.Incremental = true
 			in.quiet = true
-			var total, streams, sum uint64
-			data := func(s *tf.TCPStream) { total += uint64(len(s.Chunk().Bytes)) }
-			end := func(*tf.TCPStream) { streams++ }
-			if crc {
-				table := crc32.MakeTable(crc32.Castagnoli)
-				data = func(s *tf.TCPStream) {
-					sums, ok := s.User().(*[2]uint32)
-					if !ok {
-						sums = new([2]uint32)
-						s.SetUser(sums)
-					}
-					c := s.Chunk()
-					total += uint64(len(c.Bytes))
-					sums[c.Direction] = crc32.Update(sums[c.Direction], table, c.Bytes)
+			var all []*counts // one for each goroutine
+			f := follows[struct{}]{handlers: func(*tf.Config, bool, func(*tf.TCPStream, struct{})) (data, end tf.StreamFunc) {
+				n := &counts{}
+				all = append(all, n)
+				return n.handlers(crc)
+			}}
+			return f.run(&in, cmd, args, cfg, &job{finish: func() error {
+				var sum counts
+				for _, n := range all {
+					sum.bytes, sum.streams, sum.crc = sum.bytes+n.bytes, sum.streams+n.streams, sum.crc+n.crc
 				}
-				end = func(s *tf.TCPStream) {
-					streams++
-					if sums, ok := s.User().(*[2]uint32); ok {
-						sum += uint64(sums[0]) + uint64(sums[1])
-					}
-				}
-			}
-			return in.run(cmd, args, cfg, &job{data: data, end: end, finish: func() error {
-				line := fmt.Sprintf("RESULT bytes=%d streams=%d", total, streams)
+				line := fmt.Sprintf("RESULT bytes=%d streams=%d", sum.bytes, sum.streams)
 				if crc {
-					line += fmt.Sprintf(" crc=%d", sum)
+					line += fmt.Sprintf(" crc=%d", sum.crc)
 				}
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
 				return err
@@ -62,6 +50,37 @@ sent, added up modulo 2^64.`,
 		},
 	}
 	cmd.Flags().BoolVar(&crc, "crc", false, "add a checksum over all that was delivered")
+	in.workersFlag(cmd)
 	in.flags(cmd)
 	return cmd
+}
+
+// counts are what bench counts.
+type counts struct {
+	bytes, streams, crc uint64
+	_                   [13]uint64 // the counts of another goroutine lie in another cache line
+}
+
+// handlers are the callbacks that count.
+func (n *counts) handlers(crc bool) (data, end tf.StreamFunc) {
+	if !crc {
+		return func(s *tf.TCPStream) { n.bytes += uint64(len(s.Chunk().Bytes)) }, func(*tf.TCPStream) { n.streams++ }
+	}
+	table := crc32.MakeTable(crc32.Castagnoli)
+	data = func(s *tf.TCPStream) {
+		sums, ok := s.User().(*[2]uint32)
+		if !ok {
+			sums = new([2]uint32)
+			s.SetUser(sums)
+		}
+		c := s.Chunk()
+		n.bytes += uint64(len(c.Bytes))
+		sums[c.Direction] = crc32.Update(sums[c.Direction], table, c.Bytes)
+	}
+	return data, func(s *tf.TCPStream) {
+		n.streams++
+		if sums, ok := s.User().(*[2]uint32); ok {
+			n.crc += uint64(sums[0]) + uint64(sums[1])
+		}
+	}
 }

@@ -27,9 +27,16 @@ type extractor struct {
 	w       io.Writer
 	json    bool
 	index   bool // a second file says which packet each byte came from
+	streams map[uint64]*extracting
 	files   map[string]*os.File
 	order   []string // of opening
 	err     error
+}
+
+// extracting is what is known of a stream whose files are being written.
+type extracting struct {
+	client, server netip.AddrPort
+	started        [2]bool // by direction: there is a file
 }
 
 // extracted is a line about one file.
@@ -51,14 +58,14 @@ func newExtractor(fl *followFlags, s *session, w io.Writer) (*extractor, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &extractor{session: s, root: root, w: w, json: fl.output == "json", index: fl.index, files: map[string]*os.File{}}, nil
+	return &extractor{session: s, root: root, w: w, json: fl.output == "json", index: fl.index, streams: map[uint64]*extracting{}, files: map[string]*os.File{}}, nil
 }
 
-func (x *extractor) name(s *tf.TCPStream, d packet.Direction) string {
+func (x *extractor) name(stream uint64, s *extracting, d packet.Direction) string {
 	part := func(a netip.AddrPort) string {
 		return strings.NewReplacer(":", "-", "%", "-").Replace(a.Addr().String()) + "." + strconv.Itoa(int(a.Port()))
 	}
-	return fmt.Sprintf("%06d_%s_%s_%v", s.ID(), part(s.Client()), part(s.Server()), d)
+	return fmt.Sprintf("%06d_%s_%s_%v", stream, part(s.client), part(s.server), d)
 }
 
 // file returns an open file, positioned at its end. A fresh one takes the place of what has its name, be it a link.
@@ -105,20 +112,25 @@ func (x *extractor) closeFile(name string) error {
 	return f.Close()
 }
 
-func (x *extractor) open(*tf.TCPStream) {}
+func (x *extractor) show(h *happening) {
+	switch h.kind {
+	case opened:
+		x.streams[h.stream] = &extracting{client: h.info.Client, server: h.info.Server}
+	case said:
+		x.data(h.stream, &h.chunk)
+	case ended:
+		x.end(h.stream, &h.info)
+	default:
+	}
+}
 
-func (x *extractor) data(s *tf.TCPStream) {
+func (x *extractor) data(stream uint64, c *tf.Chunk) {
 	if x.err != nil {
 		return
 	}
-	c := s.Chunk()
-	started, _ := s.User().(*[2]bool)
-	if started == nil {
-		started = new([2]bool)
-		s.SetUser(started)
-	}
-	name, fresh := x.name(s, c.Direction), !started[c.Direction]
-	started[c.Direction] = true
+	s := x.streams[stream]
+	name, fresh := x.name(stream, s, c.Direction), !s.started[c.Direction]
+	s.started[c.Direction] = true
 	if x.err = x.write(name, fresh, c.Bytes); x.err == nil && x.index {
 		x.err = x.write(name+indexSuffix, fresh, indexLines(c, fresh))
 	}
@@ -137,7 +149,7 @@ func (x *extractor) write(name string, fresh bool, b []byte) error {
 const indexSuffix = ".index.csv"
 
 // indexLines returns the line of an index for a chunk, and the header in front of the first.
-func indexLines(c tf.Chunk, first bool) (b []byte) {
+func indexLines(c *tf.Chunk, first bool) (b []byte) {
 	if first {
 		b = append(b, "offset,length,frame,time,seq,ack\n"...)
 	}
@@ -145,21 +157,16 @@ func indexLines(c tf.Chunk, first bool) (b []byte) {
 	return fmt.Appendf(b, "%d,%d,%d,%s,%d,%d\n", c.Offset, len(c.Bytes), o.Packet, time.Unix(0, o.Time).UTC().Format(time.RFC3339Nano), o.Seq, o.Ack)
 }
 
-func (x *extractor) gap(*tf.TCPStream, tf.Gap) {}
-
-func (x *extractor) conflict(*tf.TCPStream, tf.Conflict) {}
-
-func (x *extractor) urgent(*tf.TCPStream, tf.Urgent) {}
-
 // end closes a stream's files and prints a line about each.
-func (x *extractor) end(s *tf.TCPStream) {
-	info := s.Info()
+func (x *extractor) end(stream uint64, info *tf.StreamInfo) {
+	s := x.streams[stream]
+	delete(x.streams, stream)
 	for d := packet.ClientToServer; d <= packet.ServerToClient; d++ {
 		h := &info.Halves[d]
 		if h.Bytes == 0 {
 			continue
 		}
-		name := x.name(s, d)
+		name := x.name(stream, s, d)
 		index := ""
 		if x.index {
 			index = name + indexSuffix
@@ -169,7 +176,7 @@ func (x *extractor) end(s *tf.TCPStream) {
 			continue
 		}
 		if x.json {
-			x.err = json.NewEncoder(x.w).Encode(extracted{info.ID, d.String(), name, index, h.Bytes, h.Missing, x.session.gapList(h)})
+			x.err = json.NewEncoder(x.w).Encode(extracted{stream, d.String(), name, index, h.Bytes, h.Missing, x.session.gapList(h)})
 		} else {
 			_, x.err = fmt.Fprintf(x.w, "%s  %d bytes, %d missing\n", name, h.Bytes, h.Missing)
 		}

@@ -22,6 +22,7 @@ type input struct {
 	urgent   string
 	fragment string
 	count    uint64
+	workers  int
 	quiet    bool
 	verbose  bool
 	strict   bool
@@ -92,6 +93,11 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl.IntVar(&in.file.MaxFrame, "max-frame", 0, "most captured `bytes` of one frame (default 16 MiB)")
 	fl.Int64Var(&in.file.MaxSkip, "max-skip", 0, "most decompressed `bytes` without a frame among them (default 1 GiB)")
 	fl.Int64Var(&in.file.MaxDecompressed, "max-decompressed", 0, "most `bytes` that a compressed file may hold (default no limit)")
+}
+
+// workersFlag adds the flag of commands that can follow on several goroutines.
+func (in *input) workersFlag(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&in.workers, "workers", 1, "follow on `N` processors; what is shown is the same")
 }
 
 // payloadFlags adds the limits on accumulated payload, for commands that accumulate.

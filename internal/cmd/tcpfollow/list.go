@@ -45,6 +45,8 @@ type streamRow struct {
 	ClientSHA256    string      `json:"client_sha256,omitempty"`
 	ServerSHA256    string      `json:"server_sha256,omitempty"`
 	Layers          string      `json:"layers,omitempty"`
+
+	halves [2]tf.Half // to list the gaps of
 }
 
 // lister collects the rows of ls and prints them in the order of opening, each as soon as all before it are there.
@@ -88,10 +90,11 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 			cfg.Incremental = !compare
 			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
 			flush := func() error { return nil }
-			j := &job{end: l.add}
-			if l.digests {
-				j.data = hashChunk
-			}
+			j := &job{}
+			f := follows[*streamRow]{handlers: l.handlers, sink: func(stream uint64, row *streamRow) error {
+				l.add(stream, row)
+				return l.err
+			}}
 			if l.tunnels {
 				j.each = func(*packet.Frame, tf.Verdict) error { l.note(); return nil }
 			}
@@ -102,13 +105,14 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 			}
 			j.batch = func(bool) error { return l.err }
 			j.finish = func() error { return firstError(l.err, flush(), out.Flush()) }
-			return in.run(cmd, args, cfg, j)
+			return f.run(&in, cmd, args, cfg, j)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "output format: text, json, csv")
 	cmd.Flags().BoolVar(&l.digests, "digests", false, "add the SHA-256 of what each side sent")
 	cmd.Flags().BoolVar(&l.tunnels, "tunnels", false, "add the headers around each stream's first packet")
 	cmd.Flags().BoolVar(&compare, "compare", true, "keep payload in memory, to compare late copies of bytes with it")
+	in.workersFlag(cmd)
 	in.payloadFlags(cmd)
 	in.flags(cmd)
 	return cmd
@@ -135,16 +139,25 @@ func hashChunk(s *tf.TCPStream) {
 	d[c.Direction].Write(c.Bytes)
 }
 
-// add is the end callback.
-func (l *lister) add(s *tf.TCPStream) {
+// handlers are the callbacks that make a row of each stream.
+func (l *lister) handlers(_ *tf.Config, _ bool, emit func(*tf.TCPStream, *streamRow)) (data, end tf.StreamFunc) {
+	if l.digests {
+		data = hashChunk
+	}
+	return data, func(s *tf.TCPStream) { emit(s, l.row(s)) }
+}
+
+// row returns the row of a stream that has ended, but for its number.
+func (l *lister) row(s *tf.TCPStream) *streamRow {
 	info := s.Info()
 	c, v := &info.Halves[packet.ClientToServer], &info.Halves[packet.ServerToClient]
 	row := &streamRow{
-		Stream: info.ID, Client: info.Client.String(), Server: info.Server.String(),
+		Client: info.Client.String(), Server: info.Server.String(),
 		Start: info.Start.String(), End: info.End.String(), First: info.First, Last: info.Last,
 		Frame: info.Opened, Packets: info.Packets, ClientBytes: c.Bytes, ServerBytes: v.Bytes,
-		Duplicates: info.Duplicates, ClientGaps: l.session.gapList(c), ServerGaps: l.session.gapList(v), ClientMissing: c.Missing, ServerMissing: v.Missing,
+		Duplicates: info.Duplicates, ClientMissing: c.Missing, ServerMissing: v.Missing,
 		ClientConflicts: c.Conflicts, ServerConflicts: v.Conflicts, ClientUrgent: c.Urgent, ServerUrgent: v.Urgent,
+		halves: info.Halves,
 	}
 	if l.digests {
 		d, ok := s.User().(*digests)
@@ -153,6 +166,13 @@ func (l *lister) add(s *tf.TCPStream) {
 		}
 		row.ClientSHA256, row.ServerSHA256 = hex.EncodeToString(d[0].Sum(nil)), hex.EncodeToString(d[1].Sum(nil))
 	}
+	return row
+}
+
+// add takes a row when its stream has ended.
+func (l *lister) add(stream uint64, row *streamRow) {
+	row.Stream = stream
+	row.ClientGaps, row.ServerGaps = l.session.gapList(&row.halves[0]), l.session.gapList(&row.halves[1])
 	row.Layers = l.layers[row.Stream]
 	delete(l.layers, row.Stream)
 	l.waiting[row.Stream] = row

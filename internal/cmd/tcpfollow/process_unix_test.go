@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,7 +102,7 @@ func TestProgram(t *testing.T) {
 func TestClosedPipe(t *testing.T) {
 	c := &pktgen.Conversation{MSS: 1000}
 	path := saveTrace(t, c.Open().Client(bytes.Repeat([]byte("0123456789abcde\n"), 1<<17)).Close(packet.ClientToServer).Trace())
-	for _, args := range [][]string{{"follow", path}, {"follow", "-o", "json", path}, {"follow", "--raw", "client", path}} {
+	for _, args := range [][]string{{"follow", path}, {"follow", "-o", "json", path}, {"follow", "--raw", "client", path}, {"follow", "--workers", "2", path}} {
 		t.Run(strings.Join(args[:len(args)-1], " "), func(t *testing.T) {
 			var stderr bytes.Buffer
 			cmd := program(t, append(args, "-q")...)
@@ -125,10 +126,10 @@ func TestClosedPipe(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	c := &pktgen.Conversation{}
 	file := pktgen.Pcap(pktgen.PcapFormat{}, c.Open().Client([]byte("hello\n")).Frames())
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for i, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, os.Interrupt} {
 		t.Run(sig.String(), func(t *testing.T) {
 			var stderr bytes.Buffer
-			cmd := program(t, "follow", "--as-captured", "-")
+			cmd := program(t, "follow", "--as-captured", "--workers", strconv.Itoa(1+i), "-")
 			cmd.Stderr = &stderr
 			stdin, err := cmd.StdinPipe()
 			require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,9 @@ type job struct {
 	finish func() error
 	// batch is called after every few frames; live says that more are waited for.
 	batch func(live bool) error
+	// sharded, when set, is called instead of feeding a follower.
+	sharded func(context.Context, packet.Source) (tf.Totals, error)
+	session *session // once it has started
 }
 
 // session is one run over the input.
@@ -38,7 +42,11 @@ type session struct {
 	follower *tf.TCPStreamFollower
 	set      *pcapfile.Set
 	stderr   io.Writer
+	totals   *tf.Totals                 // of shards
 	frames   []packet.Frame             // being followed
+	seen     uint64                     // frames read
+	output   sync.Mutex                 // held while workers' values are shown
+	waits    bool                       // for frames, while workers go on
 	left     bool                       // an interrupt left a read behind
 	strict   error                      // with --strict, the first undecodable frame
 	cut      []error                    // files that could not be read to their end
@@ -66,12 +74,19 @@ func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) 
 			_ = s.set.Close() // it was read from only
 		}
 	}()
+	j.session = s
 	if j.started != nil {
 		if err := j.started(s); err != nil {
 			return err
 		}
 	}
-	err = s.follow(cmd.Context())
+	progress := cli.NewProgress(s.stderr, s.set.Size(), s.in.quiet)
+	if j.sharded != nil {
+		err = s.followSharded(cmd.Context(), progress)
+	} else {
+		err = s.follow(cmd.Context(), progress)
+	}
+	progress.Done()
 	if closeErr := s.follower.Close(); err == nil {
 		err = closeErr
 	}
@@ -79,36 +94,42 @@ func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) 
 }
 
 // follow feeds the follower to the end of the input.
-func (s *session) follow(ctx context.Context) error {
-	progress := cli.NewProgress(s.stderr, s.set.Size(), s.in.quiet)
-	defer progress.Done()
+func (s *session) follow(ctx context.Context, progress *cli.Progress) error {
 	var b packet.Batch
-	for ctx.Err() == nil {
-		if err := s.read(ctx, &b); err != nil {
+	for {
+		if err := s.next(ctx, &b); errors.Is(err, io.EOF) {
+			return nil // or interrupted: what was read is shown, and the summary follows
+		} else if err != nil {
+			return err
+		}
+		if err := s.feed(&b); err != nil {
+			return err
+		}
+		progress.Update(s.set.BytesRead(), s.seen)
+	}
+}
+
+// next reads the next frames that are wanted. io.EOF is the end of the input, or an interrupt.
+func (s *session) next(ctx context.Context, b *packet.Batch) error {
+	for ctx.Err() == nil && (s.in.count == 0 || s.seen < s.in.count) {
+		if err := s.read(ctx, b); err != nil {
 			switch {
-			case errors.Is(err, io.EOF), s.left:
-				return nil
-			case !isPartial(err):
+			case s.left:
+				return io.EOF
+			case errors.Is(err, io.EOF), !isPartial(err):
 				return err
 			}
 			s.cut = append(s.cut, err)
 			s.set.SkipFile()
 			continue
 		}
-		seen := s.follower.Stats().Frames
-		last := s.in.count > 0 && seen+uint64(len(b.Frames)) >= s.in.count
-		if last {
-			b.Frames = b.Frames[:s.in.count-seen]
+		if left := s.in.count - s.seen; s.in.count > 0 && uint64(len(b.Frames)) > left {
+			b.Frames = b.Frames[:left]
 		}
-		if err := s.feed(&b); err != nil {
-			return err
-		}
-		progress.Update(s.set.BytesRead(), seen)
-		if last {
-			return nil
-		}
+		s.seen += uint64(len(b.Frames))
+		return nil
 	}
-	return nil // interrupted: what was read is shown, and the summary follows
+	return io.EOF
 }
 
 // read reads the next frames. An interrupt does not wait for a pipe: the read is left behind.
@@ -202,7 +223,7 @@ func (s *session) summary(err error) error {
 }
 
 func (s *session) printSummary() {
-	st, ds, frags := s.follower.Stats(), s.follower.DecoderStats(), s.follower.DefragmenterStats()
+	st, ds, frags := s.counters()
 	fmt.Fprintf(s.stderr, "%s, %s, %s of payload", cli.Count(st.Frames, "frame"), cli.Count(st.Streams, "stream"), cli.Count(st.Bytes, "byte"))
 	for _, n := range []struct {
 		count      uint64
@@ -238,7 +259,7 @@ func (s *session) printSummary() {
 
 // limits names the flags whose limits cost something, and how often they did.
 func (s *session) limits() []string {
-	st, frags := s.follower.Stats(), s.follower.DefragmenterStats()
+	st, _, frags := s.counters()
 	var payload, history, gaps uint64
 	if st.Unverified > 0 { // a copy had nothing left to be compared with
 		payload, history = st.LimitPayload, st.LimitHistory
@@ -273,6 +294,14 @@ func (s *session) limits() []string {
 // isPartial reports whether an error leaves the rest of a file unread, and no more.
 func isPartial(err error) bool {
 	return errors.Is(err, pcapfile.ErrTruncated) || errors.Is(err, pcapfile.ErrCorrupt) || errors.Is(err, pcapfile.ErrTooLarge)
+}
+
+// counters returns what was counted, by whoever followed.
+func (s *session) counters() (tf.Stats, packet.DecoderStats, packet.DefragmenterStats) {
+	if s.totals != nil {
+		return s.totals.Stats, s.totals.Decoder, s.totals.Defragmenter
+	}
+	return s.follower.Stats(), s.follower.DecoderStats(), s.follower.DefragmenterStats()
 }
 
 // gapList returns gaps as [offset, length], and notes when the list is not complete.

@@ -20,6 +20,7 @@ type textViewer struct {
 	asCaptured bool
 	max        int // bytes of text that may wait
 	waiting    int
+	streams    map[uint64]*rendering
 	last       *rendering // as captured: whose text came last
 	line       []byte
 	err        error
@@ -27,6 +28,7 @@ type textViewer struct {
 
 // rendering is the text of a stream so far.
 type rendering struct {
+	stream  uint64
 	text    bytes.Buffer
 	started bool             // some of it was shown
 	midLine bool             // it ends within a line of payload
@@ -37,25 +39,42 @@ type rendering struct {
 	shownDir packet.Direction
 }
 
-func (v *textViewer) of(s *tf.TCPStream) *rendering {
-	r, ok := s.User().(*rendering)
-	if !ok {
-		r = &rendering{}
-		s.SetUser(r)
+func (v *textViewer) show(h *happening) {
+	r := v.streams[h.stream]
+	if r == nil {
+		r = &rendering{stream: h.stream}
+		v.streams[h.stream] = r
 	}
-	return r
-}
-
-func (v *textViewer) open(s *tf.TCPStream) {
-	i := s.Info()
-	how := map[tf.StartKind]string{tf.StartSYN: "", tf.StartSYNACK: ", SYN not captured", tf.StartMid: ", from mid-stream"}[i.Start]
-	v.note(s, v.colors.Note, fmt.Sprintf("stream %d: client %v, server %v, from frame %d, %s%s", i.ID, i.Client, i.Server, i.Opened,
-		i.First.Format("2006-01-02 15:04:05.000000 UTC"), how))
+	switch h.kind {
+	case opened:
+		i := &h.info
+		how := map[tf.StartKind]string{tf.StartSYN: "", tf.StartSYNACK: ", SYN not captured", tf.StartMid: ", from mid-stream"}[i.Start]
+		v.note(r, v.colors.Note, fmt.Sprintf("stream %d: client %v, server %v, from frame %d, %s%s", h.stream, i.Client, i.Server, i.Opened,
+			i.First.Format("2006-01-02 15:04:05.000000 UTC"), how))
+	case said:
+		v.data(r, &h.chunk)
+	case missed:
+		sign, _ := v.mark(h.gap.Direction)
+		v.note(r, v.colors.Warn, fmt.Sprintf("%s[%d bytes missing]", sign, h.gap.Length))
+	case contradicted:
+		x := &h.conflict
+		sign, _ := v.mark(x.Direction)
+		v.line = cli.AppendEscaped(v.line[:0], x.New[:min(len(x.New), 64)], false)
+		v.note(r, v.colors.Warn, fmt.Sprintf("%s[%d bytes at offset %d came again and differ, in frame %d: %s]", sign, len(x.New), x.Offset,
+			x.Origin.Packet, v.line))
+	case urged:
+		u := &h.urgent
+		sign, _ := v.mark(u.Direction)
+		v.line = cli.AppendEscaped(v.line[:0], []byte{u.Byte}, false)
+		v.note(r, v.colors.Note, fmt.Sprintf("%s[urgent byte at offset %d, in frame %d: %s]", sign, u.Offset, u.Origin.Packet, v.line))
+	case ended:
+		v.end(r, &h.info)
+	}
 }
 
 // note adds a line that is no payload.
-func (v *textViewer) note(s *tf.TCPStream, color, text string) {
-	v.render(s, func(r *rendering) {
+func (v *textViewer) note(r *rendering, color, text string) {
+	v.render(r, func() {
 		v.endLine(r)
 		fmt.Fprintf(&r.text, "%s--- %s%s\n", color, text, v.colors.Reset)
 	})
@@ -81,9 +100,8 @@ func (v *textViewer) mark(d packet.Direction) (sign, color string) {
 	return "< ", v.colors.Server
 }
 
-func (v *textViewer) data(s *tf.TCPStream) {
-	c := s.Chunk()
-	v.render(s, func(r *rendering) {
+func (v *textViewer) data(r *rendering, c *tf.Chunk) {
+	v.render(r, func() {
 		if v.hex {
 			v.dump(r, c)
 			return
@@ -152,7 +170,7 @@ func unfinished(b []byte) int {
 }
 
 // dump writes a chunk in hexadecimal, 16 bytes a line, each with its offset in the stream.
-func (v *textViewer) dump(r *rendering, c tf.Chunk) {
+func (v *textViewer) dump(r *rendering, c *tf.Chunk) {
 	sign, color := v.mark(c.Direction)
 	for off, rest := c.Offset, c.Bytes; len(rest) > 0; off += 16 {
 		row := rest[:min(16, len(rest))]
@@ -179,44 +197,24 @@ func latin1(b []byte) []byte {
 	return out
 }
 
-func (v *textViewer) gap(s *tf.TCPStream, g tf.Gap) {
-	sign, _ := v.mark(g.Direction)
-	v.note(s, v.colors.Warn, fmt.Sprintf("%s[%d bytes missing]", sign, g.Length))
-}
-
-func (v *textViewer) conflict(s *tf.TCPStream, x tf.Conflict) {
-	sign, _ := v.mark(x.Direction)
-	v.line = cli.AppendEscaped(v.line[:0], x.New[:min(len(x.New), 64)], false)
-	v.note(s, v.colors.Warn, fmt.Sprintf("%s[%d bytes at offset %d came again and differ, in frame %d: %s]", sign, len(x.New), x.Offset,
-		x.Origin.Packet, v.line))
-}
-
-func (v *textViewer) urgent(s *tf.TCPStream, u tf.Urgent) {
-	sign, _ := v.mark(u.Direction)
-	v.line = cli.AppendEscaped(v.line[:0], []byte{u.Byte}, false)
-	v.note(s, v.colors.Note, fmt.Sprintf("%s[urgent byte at offset %d, in frame %d: %s]", sign, u.Offset, u.Origin.Packet, v.line))
-}
-
-func (v *textViewer) end(s *tf.TCPStream) {
-	i := s.Info()
-	v.note(s, v.colors.Note, fmt.Sprintf("stream %d: %v after %d packets; client sent %d bytes, server %d", i.ID, i.End, i.Packets,
+func (v *textViewer) end(r *rendering, i *tf.StreamInfo) {
+	v.note(r, v.colors.Note, fmt.Sprintf("stream %d: %v after %d packets; client sent %d bytes, server %d", r.stream, i.End, i.Packets,
 		i.Halves[0].Bytes, i.Halves[1].Bytes))
-	r := v.of(s)
-	v.flush(s, r)
+	v.flush(r)
 	v.write([]byte("\n"))
 	if v.last == r {
 		v.last = nil
 	}
+	delete(v.streams, r.stream)
 }
 
 // render adds to a stream's text, and shows it early when it is wanted so, or when too much waits.
-func (v *textViewer) render(s *tf.TCPStream, add func(*rendering)) {
-	r := v.of(s)
+func (v *textViewer) render(r *rendering, add func()) {
 	before := r.text.Len()
-	add(r)
+	add()
 	v.waiting += r.text.Len() - before
 	if r.text.Len() > 0 && (v.asCaptured || v.waiting > v.max) {
-		v.flush(s, r)
+		v.flush(r)
 	}
 }
 
@@ -224,14 +222,14 @@ func (v *textViewer) render(s *tf.TCPStream, add func(*rendering)) {
 const maxKept = 4 << 10
 
 // flush shows the text of a stream that waits.
-func (v *textViewer) flush(s *tf.TCPStream, r *rendering) {
+func (v *textViewer) flush(r *rendering) {
 	text := r.text.Bytes()
 	if v.last != r {
 		if v.last != nil && v.last.shownMid {
 			v.write([]byte("\n"))
 		}
 		if r.started {
-			v.write(fmt.Appendf(nil, "%s--- stream %d, continued%s\n", v.colors.Note, s.ID(), v.colors.Reset))
+			v.write(fmt.Appendf(nil, "%s--- stream %d, continued%s\n", v.colors.Note, r.stream, v.colors.Reset))
 		}
 		if r.shownMid && len(text) > 0 && text[0] == '\n' { // the line was ended by another stream
 			v.write(text[1:])
