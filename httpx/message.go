@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"iter"
 	"strings"
 	"time"
 
@@ -178,6 +179,23 @@ type Exchange struct {
 
 	open int  // messages of it that are not over
 	over bool // no other comes
+}
+
+// Messages returns the messages that there are, in order.
+func (e *Exchange) Messages() iter.Seq[*Message] {
+	return func(yield func(*Message) bool) {
+		if e.Request != nil && !yield(e.Request) {
+			return
+		}
+		for _, m := range e.Informational {
+			if !yield(m) {
+				return
+			}
+		}
+		if e.Response != nil {
+			yield(e.Response)
+		}
+	}
 }
 
 // TTFB returns the time from the last byte of the request to the first byte of the final response, 0 if either is

@@ -1,109 +1,124 @@
 package tcpfollow
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/tcpfollow/tcpfollow/events"
 	"github.com/tcpfollow/tcpfollow/httpx"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
+	"github.com/tcpfollow/tcpfollow/packet"
 )
 
-// textExchanges prints a line for every exchange, and the headers if wanted.
+// textExchanges prints a line for every exchange; the headers, what was searched for, and files follow if wanted.
 type textExchanges struct {
 	w       io.Writer
 	headers bool
+	show    fields
+	colors  cli.Palette
+	extract **bodyExtractor
+	grep    *regexp.Regexp
 	b       []byte
-	err     error
 }
 
-func (v *textExchanges) exchange(e *httpx.Exchange) {
-	q, a := e.Request, e.Response
-	first := q
-	if first == nil {
-		first = a
-	}
-	if first == nil {
-		if len(e.Informational) == 0 {
-			return
-		}
-		first = e.Informational[0]
-	}
-	b := v.b[:0]
-	b = first.Start.When().AppendFormat(b, "2006-01-02 15:04:05.000000")
+func (v *textExchanges) exchange(e *httpx.Exchange, x *events.Event) error {
+	b := x.Time.AppendFormat(v.b[:0], "2006-01-02 15:04:05.000000")
 	b = fmt.Appendf(b, " %v > %v ", e.Conn.Client, e.Conn.Server)
-	if q != nil {
-		b = v.escaped(b, q.Method)
-		b = append(b, ' ')
-		b = v.escaped(b, q.URL())
+	b = append(v.escaped(append(b, v.colors.Client...), dash(x.Method)), ' ')
+	b = append(append(v.escaped(b, dash(x.URL)), v.colors.Reset...), ' ')
+	if x.Answered {
+		kind, _, _ := strings.Cut(x.ContentType, ";")
+		b = strconv.AppendInt(append(b, v.colors.Server...), int64(x.Status), 10)
+		b = v.escaped(append(b, ' '), dash(strings.TrimSpace(kind)))
+		b = append(b, v.colors.Reset...)
+		b = fmt.Appendf(b, " %d %.6fs", x.Bytes, x.Duration)
 	} else {
-		b = append(b, "- -"...)
+		b = append(b, "- - - -"...)
 	}
-	if a != nil {
-		b = append(b, ' ')
-		b = strconv.AppendInt(b, int64(a.Status), 10)
-		kind, _, _ := strings.Cut(a.Get("content-type"), ";")
-		if kind == "" {
-			kind = "-"
-		}
-		b = append(b, ' ')
-		b = v.escaped(b, kind)
-		b = append(b, ' ')
-		b = strconv.AppendUint(b, a.Length, 10)
-		b = fmt.Appendf(b, " %.6fs", e.Duration().Seconds())
-	} else {
-		b = append(b, " - - - -"...)
-	}
-	flags := e.Flags
-	for _, m := range messagesOf(e) {
-		flags |= m.Flags
-	}
-	if flags != 0 {
-		b = fmt.Appendf(b, " %v", flags.Strings())
+	if len(x.Flags) > 0 {
+		b = fmt.Appendf(b, " %s%v%s", v.colors.Warn, x.Flags, v.colors.Reset)
 	}
 	b = append(b, '\n')
-	if v.headers {
-		for _, m := range messagesOf(e) {
+	for m := range e.Messages() {
+		if v.headers {
 			b = v.header(b, m)
+		}
+		b = v.matches(b, m)
+		if *v.extract == nil {
+			continue
+		}
+		if name := (*v.extract).name(m); name != "" {
+			b = fmt.Appendf(b, "%s%s  %d bytes\n", v.sign(m.Direction), name, m.Length)
 		}
 	}
 	v.b = b
-	if v.err == nil {
-		_, v.err = v.w.Write(b)
-	}
+	_, err := v.w.Write(b)
+	return err
 }
 
-// messagesOf returns the messages of an exchange, in order.
-func messagesOf(e *httpx.Exchange) []*httpx.Message {
-	var list []*httpx.Message
-	if e.Request != nil {
-		list = append(list, e.Request)
-	}
-	list = append(list, e.Informational...)
-	if e.Response != nil {
-		list = append(list, e.Response)
-	}
-	return list
-}
+func (v *textExchanges) close() error { return nil }
 
 func (v *textExchanges) escaped(b []byte, s string) []byte {
 	return cli.AppendEscaped(b, []byte(s), false)
 }
 
+// sign returns what starts a line about a message.
+func (v *textExchanges) sign(d packet.Direction) string {
+	if d == packet.ClientToServer {
+		return "> "
+	}
+	return "< "
+}
+
+// header prints the start line and the header fields.
 func (v *textExchanges) header(b []byte, m *httpx.Message) []byte {
-	sign := "> "
+	sign := v.sign(m.Direction)
 	first := m.Method + " " + m.Target + " " + m.Version
 	if m.Kind == httpx.Response {
-		sign = "< "
 		first = m.Version + " " + strconv.Itoa(m.Status) + " " + m.Reason
 	}
-	b = append(b, sign...)
-	b = append(v.escaped(b, strings.TrimRight(first, " ")), '\n')
-	for _, f := range append(append([]httpx.Field(nil), m.Header...), m.Trailer...) {
-		b = append(b, sign...)
-		b = append(v.escaped(b, f.Name), ": "...)
-		b = append(v.escaped(b, f.Value), '\n')
+	b = append(v.escaped(append(b, sign...), strings.TrimRight(first, " ")), '\n')
+	for _, list := range [][]httpx.Field{m.Header, m.Trailer} {
+		for _, f := range list {
+			b = v.escaped(append(b, sign...), f.Name)
+			b = append(v.escaped(append(b, ": "...), v.show.value(f.Name, f.Value)), '\n')
+		}
+	}
+	return b
+}
+
+// maxMatches is how many matches of a body are shown, and maxMatch how many bytes of each line.
+const (
+	maxMatches = 10
+	maxMatch   = 200
+)
+
+// matches prints the lines of a body that match.
+func (v *textExchanges) matches(b []byte, m *httpx.Message) []byte {
+	if v.grep == nil {
+		return b
+	}
+	n, end := 0, -1
+	for _, at := range v.grep.FindAllIndex(m.Body, maxMatches+1) {
+		if at[0] < end {
+			continue // in the same line
+		}
+		if n++; n > maxMatches {
+			return append(b, v.sign(m.Direction)+"...\n"...)
+		}
+		start := bytes.LastIndexByte(m.Body[:at[0]], '\n') + 1
+		end = len(m.Body)
+		if i := bytes.IndexByte(m.Body[at[0]:], '\n'); i >= 0 {
+			end = at[0] + i
+		}
+		start = max(start, at[0]-maxMatch/4)
+		line := bytes.TrimRight(m.Body[start:min(end, start+maxMatch)], "\r")
+		b = append(b, v.sign(m.Direction)...)
+		b = append(cli.AppendEscaped(b, line, false), '\n')
 	}
 	return b
 }

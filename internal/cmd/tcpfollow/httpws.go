@@ -34,7 +34,7 @@ type jsonWebSocket struct {
 }
 
 // webSocket prints a message of a WebSocket connection, when it is over.
-func (v *jsonMessages) webSocket(m *httpx.WebSocketMessage) {
+func (v *jsonMessages) webSocket(m *httpx.WebSocketMessage) error {
 	j := &jsonWebSocket{
 		Kind: "websocket", Stream: m.Conn.Stream, Frame: m.Start.Packet, Time: m.Start.When(), Exchange: m.Exchange.Number,
 		Client: m.Conn.Client.String(), Server: m.Conn.Server.String(), Dir: m.Direction.String(), Offset: m.Start.Offset,
@@ -50,7 +50,5 @@ func (v *jsonMessages) webSocket(m *httpx.WebSocketMessage) {
 	} else {
 		j.Data = said
 	}
-	if v.err == nil {
-		v.err = v.enc.Encode(j)
-	}
+	return v.enc.Encode(j)
 }

@@ -32,6 +32,21 @@ type job struct {
 	// sharded, when set, is called instead of feeding a follower.
 	sharded func(context.Context, packet.Source) (tf.Totals, error)
 	session *session // once it has started
+	// notes and limits are what the summary says beside what it says of streams.
+	notes  func() []note
+	limits func() []limit
+}
+
+// note is a count in the summary, left out if it is 0.
+type note struct {
+	count      uint64
+	what, rest string
+}
+
+// limit is how often one was reached, by the flag that sets it.
+type limit struct {
+	n    uint64
+	name string
 }
 
 // session is one run over the input.
@@ -225,10 +240,7 @@ func (s *session) summary(err error) error {
 func (s *session) printSummary() {
 	st, ds, frags := s.counters()
 	fmt.Fprintf(s.stderr, "%s, %s, %s of payload", cli.Count(st.Frames, "frame"), cli.Count(st.Streams, "stream"), cli.Count(st.Bytes, "byte"))
-	for _, n := range []struct {
-		count      uint64
-		what, rest string
-	}{
+	notes := []note{
 		{st.GapBytes, "byte", " missing"},
 		{st.Conflicts, "byte", " in conflict"},
 		{st.Verdicts[tf.Undecodable], "frame", " undecodable"},
@@ -241,7 +253,11 @@ func (s *session) printSummary() {
 		{st.AfterFIN + st.AfterEnd, "byte", " after an end"},
 		{st.Verdicts[tf.BadReset], "reset", " ignored"},
 		{st.Verdicts[tf.BadSYN], "SYN", " ignored"},
-	} {
+	}
+	if s.job.notes != nil {
+		notes = append(notes, s.job.notes()...)
+	}
+	for _, n := range notes {
 		if n.count > 0 {
 			fmt.Fprintf(s.stderr, ", %s%s", cli.Count(n.count, n.what), n.rest)
 		}
@@ -268,10 +284,7 @@ func (s *session) limits() []string {
 		gaps = 1
 	}
 	var names []string
-	for _, l := range []struct {
-		n    uint64
-		name string
-	}{
+	limits := []limit{
 		{st.LimitBuffered, "--max-buffered or --max-segments"},
 		{st.LimitTotal, "--max-total-buffered"},
 		{st.LimitHole, "--hole-timeout"},
@@ -283,7 +296,11 @@ func (s *session) limits() []string {
 		{gaps, "--max-gaps"},
 		{frags.Evicted, "--max-datagrams or --max-fragment-bytes"},
 		{frags.Overfull, "--max-fragments"},
-	} {
+	}
+	if s.job.limits != nil {
+		limits = append(limits, s.job.limits()...)
+	}
+	for _, l := range limits {
 		if l.n > 0 {
 			names = append(names, fmt.Sprintf("%s (%s)", l.name, cli.Count(l.n, "time")))
 		}
