@@ -56,13 +56,18 @@ func redactPairs(value string, keep func(name, value string) bool) string {
 		switch {
 		case trimmed == "", i > 0 && keep != nil && keep(name, v):
 			parts[i] = trimmed
-		case ok:
+		case ok && isName(name):
 			parts[i] = name + "=" + Redacted
 		default:
 			parts[i] = Redacted
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// isName reports whether s can be the name of a cookie, and not a secret that is written without one.
+func isName(s string) bool {
+	return s != "" && len(s) <= 64 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == ',' }) < 0
 }
 
 // attribute reports whether a pair is an attribute of a cookie (RFC 6265 §4.1) with a value that an attribute has.

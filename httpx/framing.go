@@ -41,6 +41,9 @@ func (s *side) body() {
 	case s.state == inTorn:
 		m.Flags |= FlagTruncated // where the head ends is not known
 	case m.Kind == Response && m.isBodyless():
+		if m.turns() {
+			m.Flags |= FlagUpgrade
+		}
 		if m.Status != 304 && x.any() && !(m.Exchange.Request != nil && m.Exchange.Request.Method == "HEAD") {
 			m.Flags |= FlagForbidden
 		}

@@ -68,7 +68,7 @@ type side struct {
 	torn    []byte    // in inTorn: a line,
 	rest    bool      // of which the start is missing
 	marks   []mark    // in seeking: where what is collected came from
-	sought  int       // bytes in which no first message was found
+	sought  int       // bytes passed over, among which no message was found
 
 	prev    *Message // the last one
 	skipped bool     // bytes were skipped since

@@ -21,7 +21,6 @@ func (s *side) seek(x *piece) {
 		s.marks = s.marks[:0]
 	}
 	s.marks = append(s.marks, mark{len(s.collect.buf), x.o})
-	s.sought += len(x.b)
 	line := bytes.IndexByte(x.b, '\n') >= 0
 	s.collect.buf = append(s.collect.buf, x.take(len(x.b))...)
 	if line || len(s.collect.buf) > 2*http1.MaxFound { // nothing is decided before, see Find
@@ -32,7 +31,7 @@ func (s *side) seek(x *piece) {
 // find looks through what is collected; with final, nothing follows directly.
 func (s *side) find(final bool) {
 	at, ok := http1.Find(s.collect.buf, s.kind != responses, s.kind != requests, final)
-	if !ok && !s.p.found && s.sought > s.limits().Scan {
+	if !s.p.found && s.sought+at > s.limits().Scan {
 		s.passOver(len(s.collect.buf))
 		s.state = idle
 		return
@@ -77,6 +76,7 @@ func (s *side) passOver(n int) {
 	if n == 0 {
 		return
 	}
+	s.sought += n
 	b, kept := s.collect.buf, 0
 	var start piece
 	for i := range s.marks {

@@ -6,8 +6,8 @@ import "strings"
 func (p *http1c) turn(e *Exchange) {
 	m := e.Response
 	switch {
+	case !m.turns():
 	case m.Status == 101:
-		m.Flags |= FlagUpgrade
 		name, _, _ := strings.Cut(m.Get("upgrade"), ",")
 		switch name = strings.Trim(name, " \t"); {
 		case strings.EqualFold(name, "websocket"):
@@ -17,10 +17,15 @@ func (p *http1c) turn(e *Exchange) {
 		default:
 			p.turnInto(&opaque{p.c})
 		}
-	case e.Request != nil && e.Request.Method == "CONNECT" && m.Status/100 == 2:
-		m.Flags |= FlagUpgrade
+	default:
 		p.turnInto(newTunnel(p.c))
 	}
+}
+
+// turns reports whether a response turns the connection into something else.
+func (m *Message) turns() bool {
+	q := m.Exchange.Request
+	return m.Status == 101 || q != nil && q.Method == "CONNECT" && m.Status/100 == 2
 }
 
 // turnInto hands the connection over.

@@ -52,6 +52,7 @@ func conversations() []capture {
 			name: "http.pcapng", what: "pcapng with nanoseconds: the trace of http.pcap on an Ethernet interface, another connection on a cooked one",
 			data: pktgen.Pcapng(pktgen.PcapngFormat{Names: []string{"eth0", "any"}, Comment: "made by mktestdata"}, both.Frames()), frames: len(both),
 		},
+		pcap("web.pcap", "HTTP of many kinds: keep-alive with credentials and gzip, pipelined, 100 and a form, CONNECT, WebSocket, HTTP/0.9, a smuggled request, a lost response, HTTP/2", browsing()),
 		pcap("ipv6.pcap", "IPv6: HTTP with a destination options header on one segment, and one segment in fragments that arrive in reverse", six()),
 		pcap("vlan.pcap", "802.1Q on one connection, 802.1ad with 802.1Q inside on another, interleaved", vlans()),
 		pcap("mixed.pcap", "TCP beside DNS over UDP, ARP, spanning tree, ICMP echo, and ICMP that quotes the TCP connection", mixed()),

@@ -112,7 +112,7 @@ func TestDocumentationAddresses(t *testing.T) {
 		seen++
 		require.True(t, slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(a) }), a.String())
 	}
-	for _, trace := range []pktgen.Trace{browse(), twoInterfaces(), six(), vlans(), reset(), refused(), wrap(), conflict(), mixed(), plainH2(), upgradedH2(), webSocket(), hello().Trace(), hello6().Trace()} {
+	for _, trace := range []pktgen.Trace{browse(), twoInterfaces(), six(), vlans(), reset(), refused(), wrap(), conflict(), mixed(), browsing(), plainH2(), upgradedH2(), webSocket(), hello().Trace(), hello6().Trace()} {
 		for _, p := range trace {
 			for _, l := range p.Layers {
 				switch h := l.(type) {

@@ -36,10 +36,10 @@ func newHTTP() *cobra.Command {
 		Short: "Show the HTTP messages, whatever they look like",
 		Long: `http finds HTTP messages in the TCP conversations of captures, at any port, and
 prints a line for every exchange: time, client and server, method and URL, status,
-content type, size of the decoded body, duration, and what is odd about it. With
--v the headers follow. HTTP/1, HTTP/2, WebSocket, and HTTP in a CONNECT tunnel are
-understood. TLS is decrypted with --keylog, or with the key log that a pcapng file
-holds.
+content type, size of the decoded body, duration, and what is odd about it; and a
+line for every WebSocket message. With -v the headers follow. HTTP/1, HTTP/2,
+WebSocket, and HTTP in a CONNECT tunnel are understood. TLS is decrypted with
+--keylog, or with the key log that a pcapng file holds.
 
   -o json      an object for every message, those of a stream in order
   -o events    an object for every exchange, flat; the fields of --where
@@ -117,12 +117,16 @@ type httpView interface {
 	close() error
 }
 
-// httpMessageView is a view that shows messages as well, or other than in exchanges.
+// httpMessageView is a view that shows messages, and not exchanges.
 type httpMessageView interface {
 	httpView
 	begin(m *httpx.Message)
 	// drop is called in place of exchange for what was not asked for.
 	drop(e *httpx.Exchange) error
+}
+
+// webSocketView is a view that shows WebSocket messages as well.
+type webSocketView interface {
 	webSocket(m *httpx.WebSocketMessage) error
 }
 
@@ -132,6 +136,9 @@ type httpRun struct {
 	grep     *regexp.Regexp
 	view     httpView
 	messages httpMessageView // the view, if it is one
+	sockets  webSocketView   // the view, if it is one
+	socket   *httpx.Exchange // that was looked at last,
+	wants    bool            // whether it was asked for
 	extract  *bodyExtractor
 	err      error
 }
@@ -241,6 +248,7 @@ func (r *httpRun) prepare(cmd *cobra.Command, in *input, fl *httpFlags, out io.W
 		return cli.Usage("-o: %q is none of text, json, events, har, clf, combined, zeek", fl.output)
 	}
 	r.messages, _ = r.view.(httpMessageView)
+	r.sockets, _ = r.view.(webSocketView)
 	return nil
 }
 
@@ -252,7 +260,9 @@ func (r *httpRun) callbacks(hc *httpx.Config, fl *httpFlags) {
 	hc.OnExchange = r.exchange
 	if r.messages != nil {
 		hc.OnMessage = r.messages.begin
-		hc.OnWebSocket = func(m *httpx.WebSocketMessage) { r.err = firstError(r.err, r.messages.webSocket(m)) }
+	}
+	if r.sockets != nil {
+		hc.OnWebSocket = r.webSocket
 	}
 	if fl.extract != "" {
 		hc.OnBody = func(m *httpx.Message, b []byte) { r.err = firstError(r.err, r.extract.write(m, b)) }
@@ -282,11 +292,29 @@ func (r *httpRun) exchange(e *httpx.Exchange) {
 	}
 }
 
+// webSocket shows a WebSocket message, if its exchange was asked for.
+func (r *httpRun) webSocket(m *httpx.WebSocketMessage) {
+	if r.socket != m.Exchange {
+		yes, err := r.matches(events.New(m.Exchange))
+		r.socket, r.wants, r.err = m.Exchange, yes, firstError(r.err, err)
+	}
+	if r.err == nil && r.wants && (r.grep == nil || r.grep.Match(m.Data)) {
+		r.err = r.sockets.webSocket(m)
+	}
+}
+
+// matches reports whether the filter lets an event through.
+func (r *httpRun) matches(v *events.Event) (bool, error) {
+	if r.filter == nil {
+		return true, nil
+	}
+	return r.filter.Match(v)
+}
+
+// wanted reports whether an event was asked for.
 func (r *httpRun) wanted(v *events.Event) (bool, error) {
-	if r.filter != nil {
-		if yes, err := r.filter.Match(v); !yes || err != nil {
-			return false, err
-		}
+	if yes, err := r.matches(v); !yes || err != nil {
+		return false, err
 	}
 	return r.grep == nil || r.grep.Match(v.RequestBody()) || r.grep.Match(v.Body()), nil
 }

@@ -56,6 +56,7 @@ type jsonMessages struct {
 // openMessage is a message that waits to be printed.
 type openMessage struct {
 	m       *httpx.Message
+	file    string // that holds its body
 	decided bool
 	wanted  bool
 }
@@ -81,6 +82,9 @@ func (v *jsonMessages) decide(e *httpx.Exchange, wanted bool) error {
 	for m := range e.Messages() {
 		if x := v.open[m]; x != nil {
 			x.decided, x.wanted = true, wanted
+			if *v.extract != nil {
+				x.file = (*v.extract).name(m)
+			}
 		}
 	}
 	list := v.streams[e.Conn.Stream]
@@ -89,7 +93,7 @@ func (v *jsonMessages) decide(e *httpx.Exchange, wanted bool) error {
 		list[0], list = nil, list[1:]
 		delete(v.open, x.m)
 		if x.wanted {
-			if err := v.enc.Encode(v.message(x.m)); err != nil {
+			if err := v.enc.Encode(v.message(x.m, x.file)); err != nil {
 				return err
 			}
 		}
@@ -102,16 +106,13 @@ func (v *jsonMessages) decide(e *httpx.Exchange, wanted bool) error {
 
 func (v *jsonMessages) close() error { return nil }
 
-func (v *jsonMessages) message(m *httpx.Message) *jsonMessage {
+func (v *jsonMessages) message(m *httpx.Message, file string) *jsonMessage {
 	j := &jsonMessage{
 		Kind: m.Kind.String(), Stream: m.Conn.Stream, Frame: m.Start.Packet, Time: m.Start.When(), Exchange: m.Exchange.Number,
 		Client: m.Conn.Client.String(), Server: m.Conn.Server.String(), Dir: m.Direction.String(), Offset: m.Start.Offset,
 		StreamID: m.StreamID, Version: text(m.Version), ContentType: text(m.Get("content-type")), Headers: v.fields(m.Header),
-		BodyBytes: m.Length, BodySHA256: hex.EncodeToString(m.SHA256), WireBodyBytes: m.WireLength, Missing: m.Missing,
+		BodyBytes: m.Length, BodySHA256: hex.EncodeToString(m.SHA256), WireBodyBytes: m.WireLength, Missing: m.Missing, File: file,
 		Flags: (m.Flags | m.Exchange.Flags).Strings(), LastFrame: m.End.Packet, End: m.End.When(), Secured: m.Conn.Secured,
-	}
-	if *v.extract != nil {
-		j.File = (*v.extract).name(m)
 	}
 	if len(m.Trailer) > 0 {
 		j.Trailers = v.fields(m.Trailer)

@@ -24,7 +24,7 @@ func (v *commonLog) exchange(_ *httpx.Exchange, x *events.Event) error {
 		user = strings.ReplaceAll(logQuoted(name), " ", `\x20`)
 	}
 	status, size := "-", "-"
-	if x.Answered {
+	if x.Status > 0 {
 		status = fmt.Sprintf("%03d", x.Status)
 	}
 	if x.WireBytes > 0 {

@@ -32,7 +32,7 @@ func (v *textExchanges) exchange(e *httpx.Exchange, x *events.Event) error {
 	b = append(append(v.escaped(b, dash(x.URL)), v.colors.Reset...), ' ')
 	if x.Answered {
 		kind, _, _ := strings.Cut(x.ContentType, ";")
-		b = strconv.AppendInt(append(b, v.colors.Server...), int64(x.Status), 10)
+		b = append(append(b, v.colors.Server...), dash(statusText(x.Status))...)
 		b = v.escaped(append(b, ' '), dash(strings.TrimSpace(kind)))
 		b = append(b, v.colors.Reset...)
 		b = fmt.Appendf(b, " %d %.6fs", x.Bytes, x.Duration)
@@ -60,10 +60,41 @@ func (v *textExchanges) exchange(e *httpx.Exchange, x *events.Event) error {
 	return err
 }
 
+// webSocket prints a line for a WebSocket message, from its sender to its receiver.
+func (v *textExchanges) webSocket(m *httpx.WebSocketMessage) error {
+	from, to, color := m.Conn.Client, m.Conn.Server, v.colors.Client
+	if m.Direction == packet.ServerToClient {
+		from, to, color = to, from, v.colors.Server
+	}
+	b := m.Start.When().AppendFormat(v.b[:0], "2006-01-02 15:04:05.000000")
+	b = fmt.Appendf(b, " %v > %v %sWEBSOCKET %v %d", from, to, color, m.Opcode, m.Length)
+	switch m.Opcode {
+	case httpx.OpText:
+		b = cli.AppendEscaped(append(b, ' '), m.Data[:min(len(m.Data), maxMatch)], false)
+	case httpx.OpClose:
+		b = fmt.Appendf(b, " %d", m.CloseCode)
+	}
+	b = append(b, v.colors.Reset...)
+	if m.Flags != 0 {
+		b = fmt.Appendf(b, " %s%v%s", v.colors.Warn, m.Flags.Strings(), v.colors.Reset)
+	}
+	v.b = append(b, '\n')
+	_, err := v.w.Write(v.b)
+	return err
+}
+
 func (v *textExchanges) close() error { return nil }
 
 func (v *textExchanges) escaped(b []byte, s string) []byte {
 	return cli.AppendEscaped(b, []byte(s), false)
+}
+
+// statusText returns a status, "" for that of HTTP/0.9, which has none.
+func statusText(status int) string {
+	if status == 0 {
+		return ""
+	}
+	return strconv.Itoa(status)
 }
 
 // sign returns what starts a line about a message.

@@ -55,7 +55,7 @@ func newZeekEntry(e *httpx.Exchange, x *events.Event, show fields) *zeekEntry {
 		UserAgent: x.UserAgent, Origin: x.Header("origin"), RequestBodyLen: x.RequestBytes, ResponseBodyLen: x.Bytes, StatusMsg: x.Reason,
 		Tags: []string{},
 	}
-	if x.Answered {
+	if x.Status > 0 {
 		z.StatusCode = &x.Status
 	}
 	if n := len(e.Informational); n > 0 {
