@@ -34,16 +34,17 @@ func (h inside) End(d tlsx.Direction, _ tlsx.End) { h.to.End(packet.Direction(d)
 // HTTP within TLS, with the keys that the capture holds.
 func Example_tls() {
 	var keys tlsx.KeyLog
+	decrypter, err := tlsx.New(&keys, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	follower, err := httpx.Follow(&httpx.Config{
 		OnExchange: func(e *httpx.Exchange) {
 			fmt.Println(e.Request.Method, e.Request.URL(), e.Response.Version, e.Response.Status, e.Response.Length)
 		},
 		Secure: func(inner *httpx.Conn) httpx.Layer {
-			conn, err := tlsx.New(&keys, inside{inner}, nil)
-			if err != nil {
-				return nil
-			}
-			return layer{conn}
+			return layer{decrypter.Open(inside{inner})}
 		},
 	})
 	if err != nil {

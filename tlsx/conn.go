@@ -13,18 +13,16 @@ const (
 	maxRecord = 1<<14 + 2048
 )
 
-// Conn decrypts one connection. It is not safe for concurrent use; connections that share a key log may be used from
-// several goroutines while the log does not change.
+// Conn decrypts one connection.
 type Conn struct {
+	d       *Decrypter
 	to      Handler
-	keys    *KeyLog
-	cfg     Config
 	half    [2]half
 	session *session // of the last handshake
 	info    Info
 	stats   Stats
 
-	scratch []byte // a decrypted record
+	scratch []byte // a decrypted record; nil between calls
 	nonce   [nonceLen]byte
 	aad     [13]byte
 }
@@ -42,6 +40,7 @@ type half struct {
 	need    int
 	at, end uint64
 	marks   []mark
+	counted int  // what they count towards Config.MaxTotalHeld
 	held    bool // they wait for the other direction's hello
 	forced  bool // they waited enough
 
@@ -67,17 +66,6 @@ type mark struct {
 
 // markSize is what a mark counts when bytes wait.
 const markSize = 40
-
-// New returns a connection that is decrypted with keys, which may be nil and may grow.
-func New(keys *KeyLog, to Handler, cfg *Config) (*Conn, error) {
-	settled, err := cfg.settled()
-	if err != nil {
-		return nil, err
-	}
-	c := &Conn{to: to, keys: keys, cfg: settled, session: new(session)}
-	c.half[ServerToClient].dir = ServerToClient
-	return c, nil
-}
 
 // Info returns what is known so far.
 func (c *Conn) Info() Info { return c.info }
@@ -105,6 +93,7 @@ func (c *Conn) Data(d Direction, off uint64, b []byte, o Origin) {
 	h.end += uint64(len(b))
 	c.stats.Bytes += uint64(len(b))
 	c.take(h, b, o)
+	c.settle(h)
 	c.release()
 }
 
@@ -113,8 +102,9 @@ func (c *Conn) take(h *half, b []byte, o Origin) {
 	start := h.end - uint64(len(b))
 	if h.waiting() == 0 {
 		h.marks = append(h.marks[:0], mark{start, o})
-		n := c.process(h, b)
-		h.buf, h.head = append(h.buf[:0], b[n:]...), 0
+		if n := c.process(h, b); n < len(b) {
+			h.buf, h.head = append(c.d.buffer(), b[n:]...), 0
+		}
 	} else {
 		if h.held || h.lost || h.waiting()+len(b) > h.need { // a record may begin in b
 			h.marks = append(h.marks, mark{start, o})
@@ -124,11 +114,27 @@ func (c *Conn) take(h *half, b []byte, o Origin) {
 			c.again(h)
 		}
 	}
-	if h.held && h.waiting()+markSize*len(h.marks) > c.cfg.MaxHeld {
+	size := h.waiting() + markSize*len(h.marks)
+	full := c.d.waiting-h.counted+size > c.d.cfg.MaxTotalHeld
+	if h.held && (full || size > c.d.cfg.MaxHeld) {
 		c.stats.LimitHeld++
 		c.force(h)
 	}
+	if full && h.waiting() > 0 {
+		c.giveUp(h)
+	}
 }
+
+// giveUp passes over the bytes that wait for the rest of their record.
+func (c *Conn) giveUp(h *half) {
+	c.stats.LimitHeld++
+	c.hole(h, GapLimit)
+	h.forget()
+	h.at = h.end
+}
+
+// forget drops the bytes that wait.
+func (h *half) forget() { h.buf, h.head, h.marks = h.buf[:0], 0, h.marks[:0] }
 
 // waiting is the number of bytes that wait.
 func (h *half) waiting() int { return len(h.buf) - h.head }
@@ -249,15 +255,16 @@ func (c *Conn) Gap(d Direction, off, n uint64) {
 	c.force(h)
 	c.stats.Missing += end - h.end
 	h.end, h.past = end, true
-	c.hole(h)
+	c.hole(h, GapLost)
 	h.holed = h.lost
-	h.buf, h.head, h.marks = h.buf[:0], 0, h.marks[:0]
+	h.forget()
 	h.at = end
+	c.settle(h)
 	c.release()
 }
 
 // hole passes over what waits and what is missing, up to h.end.
-func (c *Conn) hole(h *half) {
+func (c *Conn) hole(h *half, why GapReason) {
 	b := h.buf[h.head:]
 	c.skip(len(b))
 	h.handshake.reset()
@@ -276,7 +283,7 @@ func (c *Conn) hole(h *half) {
 		// The rest of the record is known by its length (a header that is not plausible would have been found out).
 		total, _ := plausible(b)
 		if after := h.at + uint64(total); h.end <= after {
-			c.miss(h, b[0], total)
+			c.miss(h, b[0], total, why)
 			h.skipTo = after
 			return
 		}
@@ -300,7 +307,8 @@ func (c *Conn) End(d Direction) {
 			c.missing(h, c.bound(h), h.lostWhy())
 		}
 	}
-	h.buf, h.head = nil, 0
+	h.forget()
+	c.settle(h)
 	c.flush(h)
 	c.to.End(h.dir, End{Closed: h.close, Length: h.plain})
 	c.release()
@@ -318,6 +326,7 @@ func (c *Conn) release() {
 		for d := range c.half {
 			if h := &c.half[d]; h.held && !c.undecided() {
 				c.again(h)
+				c.settle(h)
 			}
 		}
 	}

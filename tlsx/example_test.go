@@ -33,11 +33,12 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	conn, err := tlsx.New(keys, printer{}, nil)
+	decrypter, err := tlsx.New(keys, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	conn := decrypter.Open(printer{})
 	var offset [2]uint64
 	for i, part := range wire.Parts {
 		d := tlsx.Direction(part.Dir)

@@ -217,7 +217,7 @@ func TestGapWithoutKeys(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	_, err := tlsx.New(nil, nil, &tlsx.Config{MaxHeld: -1})
+	_, err := tlsx.New(nil, &tlsx.Config{MaxHeld: -1})
 	require.Error(t, err)
 
 	t.Run("handshake", func(t *testing.T) {

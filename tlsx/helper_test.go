@@ -76,9 +76,9 @@ func (o *outcome) End(d tlsx.Direction, e tlsx.End) {
 func newConn(t testing.TB, keys *tlsx.KeyLog, cfg *tlsx.Config) (*tlsx.Conn, *outcome) {
 	t.Helper()
 	o := &outcome{t: t}
-	c, err := tlsx.New(keys, o, cfg)
+	d, err := tlsx.New(keys, cfg)
 	require.NoError(t, err)
-	return c, o
+	return d.Open(o), o
 }
 
 // run decrypts parts to their end. Each part is a packet of its own.

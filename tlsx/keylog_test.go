@@ -99,7 +99,8 @@ func TestDetect(t *testing.T) {
 func TestStrings(t *testing.T) {
 	require.Equal(t, "lost", tlsx.GapLost.String())
 	require.Equal(t, "malformed", tlsx.GapMalformed.String())
-	require.Equal(t, "unknown", (tlsx.GapMalformed + 1).String())
+	require.Equal(t, "limit", tlsx.GapLimit.String())
+	require.Equal(t, "unknown", (tlsx.GapLimit + 1).String())
 	require.Equal(t, "none", tlsx.NoTrouble.String())
 	require.Equal(t, "record does not authenticate", tlsx.BadRecord.String())
 	require.Equal(t, "unknown", (tlsx.BadRecord + 1).String())

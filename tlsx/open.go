@@ -195,9 +195,7 @@ func (c *Conn) try(k *key, seq uint64, rec []byte) []byte {
 		low := c.nonce[nonceLen-8:]
 		binary.BigEndian.PutUint64(low, binary.BigEndian.Uint64(low)^seq)
 	}
-	if c.scratch == nil {
-		c.scratch = make([]byte, 0, maxRecord)
-	}
+	c.borrow()
 	content, err := k.aead.Open(c.scratch[:0], c.nonce[:], body, aad)
 	if err != nil {
 		return nil
@@ -208,7 +206,7 @@ func (c *Conn) try(k *key, seq uint64, rec []byte) []byte {
 // keysOf returns the keys of direction h in an epoch, none when there is no secret for it.
 func (c *Conn) keysOf(h *half, e epoch) []*key {
 	g := &h.guard
-	if asked := c.keys.version() + 1; len(g.keys[e]) == 0 && g.asked[e] != asked {
+	if asked := c.d.keys.version() + 1; len(g.keys[e]) == 0 && g.asked[e] != asked {
 		g.asked[e] = asked
 		g.keys[e] = c.derive(g.session, h.dir != c.info.Client, e)
 	}
@@ -218,7 +216,7 @@ func (c *Conn) keysOf(h *half, e epoch) []*key {
 // derive makes the keys of one side in an epoch.
 func (c *Conn) derive(s *session, fromServer bool, e epoch) []*key {
 	if s.version == version12 {
-		if master := c.keys.find(s.client, masterSecret); master != nil {
+		if master := c.d.keys.find(s.client, masterSecret); master != nil {
 			return []*key{sessionKey(s.suite, master, s.client, s.server, fromServer)}
 		}
 		return nil
@@ -230,7 +228,7 @@ func (c *Conn) derive(s *session, fromServer bool, e epoch) []*key {
 		}
 		labels = [numEpochs]label{0, serverHandshake, serverTraffic}
 	}
-	from := c.keys.find(s.client, labels[e])
+	from := c.d.keys.find(s.client, labels[e])
 	if from == nil {
 		return nil
 	}

@@ -70,7 +70,7 @@ func (c *Conn) clear(h *half, rec []byte) {
 func (c *Conn) protected(h *half, rec []byte) {
 	g := &h.guard
 	if c.session.version == version12 && !g.on { // ChangeCipherSpec is missing
-		g.on, g.slack = true, uint64(c.cfg.MaxSearch)
+		g.on, g.slack = true, uint64(c.d.cfg.MaxSearch)
 		h.handshake.reset()
 	}
 	content, kind, t := c.open(h, rec, 0, g.slack)
@@ -150,7 +150,7 @@ func (c *Conn) mayBeData(h *half, kind uint8, e epoch) bool {
 }
 
 // miss passes over a protected record of which bytes are missing.
-func (c *Conn) miss(h *half, kind uint8, total int) {
+func (c *Conn) miss(h *half, kind uint8, total int, why GapReason) {
 	g := &h.guard
 	if !c.protects(h, kind) {
 		g.on = g.on || kind == recordCCS
@@ -158,7 +158,7 @@ func (c *Conn) miss(h *half, kind uint8, total int) {
 	}
 	c.choose(h)
 	if c.mayBeData(h, kind, epochHandshake) {
-		c.missing(h, uint64(max(0, total-headerLen-c.overhead())), GapLost)
+		c.missing(h, uint64(max(0, total-headerLen-c.overhead())), why)
 	}
 	g.seq++
 }
@@ -210,7 +210,7 @@ func (c *Conn) alert(h *half, b []byte) {
 
 // messages takes the content of a handshake record.
 func (c *Conn) messages(h *half, b []byte) {
-	h.handshake.feed(b, c.cfg.MaxHandshake, &c.stats.LimitHandshake, func(kind uint8, body []byte) {
+	h.handshake.feed(b, c.d.cfg.MaxHandshake, &c.stats.LimitHandshake, func(kind uint8, body []byte) {
 		c.message(h, kind, body)
 	})
 }

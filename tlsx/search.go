@@ -64,7 +64,7 @@ func (c *Conn) between(h *half) (from, to uint64) {
 	if g := &h.guard; h.holed && g.epoch == epochTraffic && g.seq > 0 { // else records in clear text may be among them
 		from = (n + headerLen + maxRecord - 1) / (headerLen + maxRecord)
 	}
-	return from, max(from, min(n/least+h.guard.slack, from+uint64(c.cfg.MaxSearch)))
+	return from, max(from, min(n/least+h.guard.slack, from+uint64(c.d.cfg.MaxSearch)))
 }
 
 // place is where a record stands in its direction.

@@ -259,8 +259,9 @@ func TestAllocations(t *testing.T) {
 		parts []part
 		first int
 	}{{s13.keys, s13.parts, first13}, {s12.keys, s12.parts, first12}} {
-		c, err := tlsx.New(keyLog(t, s.keys), discard{}, nil)
+		d, err := tlsx.New(keyLog(t, s.keys), nil)
 		require.NoError(t, err)
+		c := d.Open(discard{})
 		var off [2]uint64
 		next := 0
 		feed := func() {

@@ -1,7 +1,7 @@
 // Package tlsx decrypts TLS 1.2 and 1.3 with a key log: bytes and keys in, bytes out.
 //
-// A [Conn] is fed the ordered bytes of both directions of a connection, with their gaps, cut in any way, and hands the
-// application data to a [Handler]. It needs the secrets of a [KeyLog] and what the hellos say in clear text; it does
+// A [Decrypter] makes a [Conn] for every connection. That is fed the ordered bytes of both directions, with their gaps,
+// cut in any way, and hands the application data to a [Handler]. It needs the secrets of a [KeyLog] and what the hellos say in clear text; it does
 // not take part in key exchange, and certificates are of no interest to it. The authenticated suites are decrypted:
 // AES-GCM and ChaCha20-Poly1305. Others are reported as unsupported.
 //
@@ -67,11 +67,12 @@ const (
 	GapUnsupported                  // a version or a cipher suite that is not decrypted
 	GapRecord                       // the record does not authenticate
 	GapMalformed                    // bytes that are no record
+	GapLimit                        // too much waited, in all connections together
 )
 
 // String returns the reason in one word.
 func (r GapReason) String() string {
-	names := [...]string{"lost", "key", "unsupported", "record", "malformed"}
+	names := [...]string{"lost", "key", "unsupported", "record", "malformed", "limit"}
 	if int(r) < len(names) {
 		return names[r]
 	}
@@ -102,17 +103,22 @@ const (
 	DefaultMaxHandshake = 64 << 10
 	// DefaultMaxHeld is the most bytes of a direction that wait for the other one's hello.
 	DefaultMaxHeld = 256 << 10
+	// DefaultMaxTotalHeld is the most bytes that wait in all connections together.
+	DefaultMaxTotalHeld = 64 << 20
 	// DefaultMaxSearch is the most sequence numbers that are tried on a record behind a gap.
 	DefaultMaxSearch = 1024
 )
 
-// Config adjusts a [Conn]. Nil and zero fields mean the defaults; negative limits are an error.
+// Config adjusts a [Decrypter]. Nil and zero fields mean the defaults; negative limits are an error.
 type Config struct {
 	// MaxHandshake is the most bytes of a hello; a larger one is not understood. 0 means [DefaultMaxHandshake].
 	MaxHandshake int
 	// MaxHeld is the most bytes of a direction that wait for the other one's hello, as they must when packets were
 	// captured in another order than they were sent. 0 means [DefaultMaxHeld].
 	MaxHeld int
+	// MaxTotalHeld is the most bytes that wait in all connections together, for a hello or for the rest of their record.
+	// 0 means [DefaultMaxTotalHeld].
+	MaxTotalHeld int
 	// MaxSearch is the most sequence numbers that are tried on a record behind a gap, beyond those that the size of
 	// the gap rules out. 0 means [DefaultMaxSearch]. All trials of a direction together decrypt at most 64 times as
 	// much as came of it, and 1 MiB.
@@ -127,7 +133,12 @@ func (c *Config) settled() (Config, error) {
 	for _, f := range []struct {
 		v   *int
 		def int
-	}{{&s.MaxHandshake, DefaultMaxHandshake}, {&s.MaxHeld, DefaultMaxHeld}, {&s.MaxSearch, DefaultMaxSearch}} {
+	}{
+		{&s.MaxHandshake, DefaultMaxHandshake},
+		{&s.MaxHeld, DefaultMaxHeld},
+		{&s.MaxTotalHeld, DefaultMaxTotalHeld},
+		{&s.MaxSearch, DefaultMaxSearch},
+	} {
 		if *f.v < 0 {
 			return s, errors.New("tlsx: negative limit in configuration")
 		}

@@ -151,8 +151,9 @@ func decrypt(t *testing.T, s *tlsrec.Session) (o opened, info tlsx.Info) {
 	t.Helper()
 	keys, err := tlsx.ReadKeyLog(bytes.NewReader(s.KeyLog))
 	require.NoError(t, err)
-	c, err := tlsx.New(keys, &o, nil)
+	d, err := tlsx.New(keys, nil)
 	require.NoError(t, err)
+	c := d.Open(&o)
 	var off [2]uint64
 	for _, p := range s.Parts {
 		c.Data(tlsx.Direction(p.Dir), off[p.Dir], p.Data, tlsx.Origin{})

@@ -21,6 +21,7 @@ type secrets struct {
 	files []string
 	keys  tlsx.KeyLog
 	cfg   tlsx.Config
+	tls   *tlsx.Decrypter
 	stats tlsx.Stats
 	conns [numTroubles]uint64 // connections by what was in the way; those without trouble first
 	some  uint64              // connections of which something was decrypted
@@ -35,12 +36,14 @@ func (s *secrets) flags(cmd *cobra.Command) {
 	fl.IntVar(&s.keys.MaxSecrets, "max-secrets", 0, "most secrets of key logs that are kept (default 1048576)")
 	fl.IntVar(&s.cfg.MaxHandshake, "max-tls-hello", 0, "most `bytes` of a TLS hello (default 64 KiB)")
 	fl.IntVar(&s.cfg.MaxHeld, "max-tls-held", 0, "most `bytes` of TLS that wait for the other side's hello (default 256 KiB)")
+	fl.IntVar(&s.cfg.MaxTotalHeld, "max-total-tls-held", 0, "most `bytes` of TLS that wait in all connections together (default 64 MiB)")
 	fl.IntVar(&s.cfg.MaxSearch, "max-tls-search", 0, "most sequence numbers tried on a TLS record behind a gap (default 1024)")
 }
 
 // attach reads the key logs, and makes hc decrypt and in find further ones.
 func (s *secrets) attach(in *input, hc *httpx.Config) error {
-	if _, err := tlsx.New(nil, nil, &s.cfg); err != nil || s.keys.MaxSecrets < 0 {
+	var err error
+	if s.tls, err = tlsx.New(&s.keys, &s.cfg); err != nil || s.keys.MaxSecrets < 0 {
 		return cli.Usage("negative limit")
 	}
 	for _, name := range s.files {
@@ -81,7 +84,7 @@ func (s *secrets) layer(inner *httpx.Conn) httpx.Layer {
 	}
 	l := &tlsLayer{}
 	l.inside = tlsInside{s, l, inner, false}
-	l.conn, _ = tlsx.New(&s.keys, &l.inside, &s.cfg) // the configuration was tried
+	l.conn = s.tls.Open(&l.inside)
 	return l
 }
 
@@ -125,7 +128,7 @@ func (s *secrets) partial() error {
 	}{
 		{s.keys.Stats().Dropped, "--max-secrets"},
 		{s.stats.LimitHandshake, "--max-tls-hello"},
-		{s.stats.LimitHeld, "--max-tls-held"},
+		{s.stats.LimitHeld, "--max-tls-held or --max-total-tls-held"},
 		{s.stats.LimitSearch, "--max-tls-search"},
 	} {
 		if l.n > 0 {
