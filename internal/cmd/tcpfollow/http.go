@@ -185,9 +185,9 @@ func runHTTP(cmd *cobra.Command, args []string, in *input, fl *httpFlags) error 
 		if r.extract != nil {
 			errs = append(errs, r.extract.close())
 		}
-		return firstError(append(errs, fl.tls.partial())...)
+		return firstError(errs...)
 	}
-	j.limits = func() []limit { return httpLimits(http.Stats(), r.extract) }
+	j.limits = func() []limit { return append(httpLimits(http.Stats(), r.extract), fl.tls.limits()...) }
 	j.notes = func() []note {
 		st := http.Stats()
 		return []note{

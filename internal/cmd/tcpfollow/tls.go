@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,11 +32,11 @@ const numTroubles = tlsx.BadRecord + 1
 func (s *secrets) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringArrayVar(&s.files, "keylog", nil, "decrypt TLS with the key log `file` that SSLKEYLOGFILE named; may be repeated; those in pcapng files are used anyway")
-	fl.IntVar(&s.keys.MaxSecrets, "max-secrets", 0, "most secrets of key logs that are kept (default 1048576)")
+	fl.IntVar(&s.keys.MaxSecrets, "max-secrets", 0, "most `secrets` of key logs that are kept (default 1048576)")
 	fl.IntVar(&s.cfg.MaxHandshake, "max-tls-hello", 0, "most `bytes` of a TLS hello (default 64 KiB)")
 	fl.IntVar(&s.cfg.MaxHeld, "max-tls-held", 0, "most `bytes` of TLS that wait for the other side's hello (default 256 KiB)")
 	fl.IntVar(&s.cfg.MaxTotalHeld, "max-total-tls-held", 0, "most `bytes` of TLS that wait in all connections together (default 64 MiB)")
-	fl.IntVar(&s.cfg.MaxSearch, "max-tls-search", 0, "most sequence numbers tried on a TLS record behind a gap (default 1024)")
+	fl.IntVar(&s.cfg.MaxSearch, "max-tls-search", 0, "most sequence `numbers` tried on a TLS record behind a gap (default 1024)")
 }
 
 // attach reads the key logs, and makes hc decrypt and in find further ones.
@@ -119,26 +118,14 @@ func (s *secrets) report(w io.Writer) {
 	fmt.Fprintln(w)
 }
 
-// partial is an error when limits cost something.
-func (s *secrets) partial() error {
-	var names []string
-	for _, l := range []struct {
-		n    uint64
-		name string
-	}{
+// limits names the flags whose limits cost something.
+func (s *secrets) limits() []limit {
+	return []limit{
 		{s.keys.Stats().Dropped, "--max-secrets"},
 		{s.stats.LimitHandshake, "--max-tls-hello"},
 		{s.stats.LimitHeld, "--max-tls-held or --max-total-tls-held"},
 		{s.stats.LimitSearch, "--max-tls-search"},
-	} {
-		if l.n > 0 {
-			names = append(names, fmt.Sprintf("%s (%s)", l.name, cli.Count(l.n, "time")))
-		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	return cli.Partial(fmt.Errorf("results are partial: limits reached: %s", strings.Join(names, ", ")))
 }
 
 // tlsLayer feeds a connection to its decryption.
