@@ -94,7 +94,7 @@ func answer(p *dnsmessage.Parser, kind dnsmessage.Type) (string, error) {
 
 // dnsName returns a name in lower case, without the dot of the root.
 func dnsName(n dnsmessage.Name) string {
-	return strings.ToLower(strings.TrimSuffix(n.String(), "."))
+	return lower(strings.TrimSuffix(n.String(), "."))
 }
 
 // looksLikeDNS reports whether a datagram can be a DNS message: a known operation, few sections, and no set bits that

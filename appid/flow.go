@@ -295,7 +295,7 @@ func dnsOn(port uint16) string {
 func (e *Engine) datagram(st *State, in *Input) {
 	st.packets++
 	for _, port := range [2]uint16{st.Server.Port(), st.Client.Port()} {
-		if proto := dnsOn(port); proto != "" && looksLikeDNS(in.Data) && e.dns(st, in, proto, in.Data) {
+		if proto := dnsOn(port); proto != "" && e.dns(st, in, proto, in.Data) {
 			return
 		}
 	}
@@ -313,6 +313,12 @@ func (e *Engine) datagram(st *State, in *Input) {
 			st.dtls[in.Direction] = r
 		}
 		r.feed(in.Data, e.cfg.MaxBytes, func(kind uint8, body []byte) { e.hello(st, in, "dtls", 0, kind, body) })
+	} else if g, ok := parseGQUIC(in.Data); ok {
+		f := &Finding{Kind: KindClientHello, Proto: "quic", ServerName: g.name, UserAgent: g.agent, QUICVersion: g.version}
+		if g.alpn != "" {
+			f.ALPN = []string{g.alpn}
+		}
+		e.report(st, in, f)
 	} else {
 		e.identify(st, in)
 		e.details(st, in)

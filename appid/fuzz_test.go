@@ -16,6 +16,9 @@ func FuzzStream(f *testing.F) {
 	f.Add(append([]byte("SSH-2.0-a\r\n"), keyInit("a", "b", "c", "d", "e", "f", "g", "h", "", "")...), []byte("hi\r\nSSH-2.0-b\r\n"), uint16(22), byte(4))
 	f.Add(append([]byte("STARTTLS\r\n"), records(firefox(), 100)...), []byte("220 go\r\n"), uint16(25), byte(2))
 	f.Add(append([]byte{0, byte(len(message(f)))}, message(f)...), []byte{0x80, 31, 1, 3, 1}, uint16(53), byte(2))
+	for _, tc := range streams {
+		f.Add([]byte(tc.client), []byte(tc.server), tc.port, byte(4))
+	}
 	f.Fuzz(func(t *testing.T, fromClient, fromServer []byte, port uint16, piece byte) {
 		var want []appid.Finding
 		for i, size := range []int{1 << 20, int(piece) + 1, 1} {
@@ -45,6 +48,10 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(appid.SealInitial(1, 0, id, 0, crypto(0, firefox())), appid.SealInitial(1, 1, id, 0, []byte{2, 0, 0, 0, 0}), uint16(443))
 	f.Add(dtls(helloOf(0xfefd, []uint16{5}), 0, 20)[0], dtls(helloOf(0xfefd, []uint16{5}), 0, 20)[1], uint16(4433))
 	f.Add(message(f), message(f)[:40], uint16(53))
+	f.Add(append([]byte("\x0d12345678Q043\x01"), chlo("SNI\x00", "a.example")...), []byte{}, uint16(443))
+	for _, tc := range packets {
+		f.Add([]byte(tc.data), []byte{}, tc.port)
+	}
 	f.Fuzz(func(t *testing.T, a, b []byte, port uint16) {
 		x := newFinder(t, nil)
 		list := []datagram{{packet.ClientToServer, a}, {packet.ClientToServer, b}, {packet.ServerToClient, a}, {packet.ServerToClient, b}}

@@ -178,17 +178,23 @@ func (h *ClientHello) serverName(b cryptobyte.String) bool {
 
 // hostName returns a name in lower case, "" if it holds anything but visible ASCII.
 func hostName(b []byte) string {
-	name := make([]byte, len(b))
-	for i, c := range b {
+	for _, c := range b {
 		if c <= ' ' || c >= 0x7f {
 			return ""
 		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		name[i] = c
 	}
-	return string(name)
+	return lower(string(b))
+}
+
+// lower returns s with ASCII letters in lower case; all other bytes stay, also where they are not UTF-8.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // ParseServerHello parses the body of a ServerHello handshake message.

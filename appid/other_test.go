@@ -235,3 +235,36 @@ func TestLimitPackets(t *testing.T) {
 	}
 	require.EqualValues(t, 1, f.engine.Stats().LimitPackets)
 }
+
+// chlo is a client's first message of Google's QUIC.
+func chlo(tags ...string) []byte {
+	b := append([]byte("CHLO"), byte(len(tags)/2), 0, 0, 0)
+	var values []byte
+	for i := 0; i < len(tags); i += 2 {
+		values = append(values, tags[i+1]...)
+		b = append(b, tags[i]...)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(values)))
+	}
+	return append(b, values...)
+}
+
+func TestGoogleQUIC(t *testing.T) {
+	message := chlo("PAD\x00", strings.Repeat("-", 20), "SNI\x00", "WWW.example.com", "UAID", "tester/1", "ALPN", "h3")
+	q043 := append([]byte("\x0d12345678Q043\x01"+strings.Repeat("h", 12)+"\xa0\x01\x00\x04"), message...)
+	q046 := append([]byte("\xc3Q046\x50"+"12345678"+"\x00\x00\x00\x01"+strings.Repeat("h", 12)+"\xa0\x01\x00\x04"), message...)
+	for version, b := range map[uint32][]byte{0x51303433: q043, 0x51303436: q046} {
+		f := newFinder(t, nil)
+		found := f.datagrams(443, datagram{packet.ClientToServer, b})
+		require.Len(t, found, 1)
+		require.Equal(t, version, found[0].QUICVersion)
+		require.Equal(t, "www.example.com", found[0].ServerName)
+		require.Equal(t, "tester/1", found[0].UserAgent)
+		require.Equal(t, []string{"h3"}, found[0].ALPN)
+		require.Equal(t, "QUIC", found[0].Flow.Name())
+		for n := range len(b) {
+			for _, found := range f.datagrams(443, datagram{packet.ClientToServer, b[:n]}) {
+				require.NotEqual(t, appid.KindClientHello, found.Kind, "cut at %d", n)
+			}
+		}
+	}
+}

@@ -135,6 +135,10 @@ func (e *Engine) learn(st *State, f *Finding) {
 			r.Master, r.Category, r.Confidence = p.name, p.category, ConfidenceDPI
 		}
 	}
+	contentType := f.ContentType
+	if f.Direction == packet.ClientToServer {
+		contentType = "" // of what is asked for, not of what is sent
+	}
 	for _, x := range []struct {
 		to    *string
 		value string
@@ -149,7 +153,7 @@ func (e *Engine) learn(st *State, f *Finding) {
 		{&r.HASSH, f.HASSH},
 		{&r.HASSHServer, f.HASSHServer},
 		{&r.UserAgent, f.UserAgent},
-		{&r.ContentType, f.ContentType},
+		{&r.ContentType, contentType},
 	} {
 		if *x.to == "" {
 			*x.to = x.value

@@ -25,7 +25,7 @@ import (
 
 // finding is a line of ident -o json, as far as it is compared.
 type finding struct {
-	Transport, Client, Server             string
+	Transport, Dir, Client, Server        string
 	SNI, Host, Query, HostName, JA4, JA3S string
 	HASSH, HASSHServer, App               string
 	UserAgent                             string `json:"user_agent"`
@@ -102,6 +102,9 @@ func findings(program, capture string) (map[string][]string, error) {
 		master, _, _ := strings.Cut(f.App, ".")
 		name := first(f.SNI, f.Host, f.Query, f.HostName)
 		kind, _, _ := strings.Cut(f.ContentType, ";")
+		if f.Dir == "client" {
+			kind = "" // NFStream's is that of the response
+		}
 		for i, v := range []string{
 			strings.ToLower(name[:min(len(name), 79)]), first(f.JA4, f.HASSH, f.Parameters), first(f.JA3S, f.HASSHServer), f.UserAgent, kind, master,
 		} {
