@@ -90,11 +90,14 @@ func sha12(s string, n int) string {
 }
 
 func hexes(list []uint16) string {
-	parts := make([]string, len(list))
+	b := make([]byte, 0, 5*len(list))
 	for i, v := range list {
-		parts[i] = fmt.Sprintf("%04x", v)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = hex.AppendEncode(b, []byte{byte(v >> 8), byte(v)})
 	}
-	return strings.Join(parts, ",")
+	return string(b)
 }
 
 func withoutGREASE(list []uint16) []uint16 {
