@@ -63,10 +63,11 @@ func TestTotalHeld(t *testing.T) {
 
 	// All that waited is given back.
 	o := &outcome{t: t}
-	c := &one{d.Open(o), o, [2]uint64{}}
+	c := d.Open(o)
+	var off [2]uint64
 	for _, p := range s.parts {
-		c.Data(p.dir, c.off[p.dir], p.data, tlsx.Origin{})
-		c.off[p.dir] += uint64(len(p.data))
+		c.Data(p.dir, off[p.dir], p.data, tlsx.Origin{})
+		off[p.dir] += uint64(len(p.data))
 	}
 	require.Len(t, o.data[client], size+len("behind"))
 	require.Zero(t, c.Stats().LimitHeld)

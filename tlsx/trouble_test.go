@@ -320,3 +320,37 @@ func TestMalformedHellos(t *testing.T) {
 	require.Equal(t, uint64(3), o.stats.Malformed)
 	require.Equal(t, "still", string(o.data[client]))
 }
+
+// Content that is none, extensions that are none, and a gap over one that was not needed.
+func TestMalformedContent(t *testing.T) {
+	s := newSession13(t, aes128).open(t)
+	s.add(s.s.seal(0, nil, 9), s.s.seal(99, []byte("x"), 0), s.s.seal(24, []byte("heartbeat"), 0), s.s.say("fine"))
+	o := s.run(t)
+	require.Equal(t, "fine", string(o.data[server]))
+	require.Equal(t, uint64(2), o.stats.Malformed)
+	require.Zero(t, o.stats.Skipped)
+
+	for _, extensions := range [][]byte{{0}, {0, 16, 0, 1, 9}, {0, 16, 0, 3, 0, 1, 2}} { // not a block; ALPN that is cut
+		s := newSession13(t, aes128)
+		s.s.use(t, aes128, secretOf(aes128, serverSecret))
+		s.add(plainly(client, 22, helloOf(1, random(1), aes128, "")), plainly(server, 22, helloOf(2, random(2), aes128, "", chose13)),
+			s.s.seal(22, message(8, append([]byte{0, byte(len(extensions))}, extensions...)), 0))
+		require.Equal(t, uint64(1), s.run(t).stats.Malformed)
+	}
+	// Names that are no host's, and several.
+	name := func(kind byte, n string) []byte { return append([]byte{kind}, vector16([]byte(n))...) }
+	list := bytes.Join([][]byte{name(1, "odd"), name(0, "first"), name(0, "second")}, nil)
+	o = run(t, nil, nil, []part{plainly(client, 22, helloOf(1, random(1), aes128, "", extension(0, vector16(list))))})
+	require.Equal(t, "first", o.info.ServerName)
+
+	// Gaps in what is no TLS, and in a record that has a gap.
+	c, got := newConn(t, nil, nil)
+	c.Data(client, 0, []byte{23, 3, 3, 0, 100, 1, 2}, tlsx.Origin{})
+	c.Gap(client, 7, 3)
+	c.Data(client, 10, []byte("x"), tlsx.Origin{})
+	c.Gap(client, 11, 200)
+	c.Close()
+	require.Equal(t, uint64(8), c.Stats().Skipped)
+	require.Equal(t, uint64(203), c.Stats().Missing)
+	require.NotEmpty(t, got.gaps[client])
+}
