@@ -74,11 +74,15 @@ func (c *Conn) hold(dir packet.Direction, x held) {
 	}
 }
 
-// unread gives back bytes that a protocol took; they come again before all others, the end included. Retained.
+// unread gives back bytes that a protocol took; they come again before all behind them, the end included. Retained.
 func (c *Conn) unread(dir packet.Direction, x piece) {
 	h := &c.dirs[dir]
 	h.ended = false
-	h.queue = slices.Insert(h.queue, 0, held{piece: x})
+	at := slices.IndexFunc(h.queue, func(q held) bool { return q.off > x.off })
+	if at < 0 {
+		at = len(h.queue)
+	}
+	h.queue = slices.Insert(h.queue, at, held{piece: x})
 	c.resize(h, len(x.b)+overhead)
 }
 
