@@ -6,16 +6,20 @@ import "math/bits"
 // what is held comes and goes.
 type arena struct{ classes [blockClasses]sizeClass }
 
-// Blocks come in five sizes, each eight times the one before: 32 bytes to 128 KiB.
+// Blocks come in thirteen sizes, each twice the one before, 32 bytes to 128 KiB: none is more than half empty.
 const (
-	blockClasses = 5
-	maxBlock     = 32 << (3 * (blockClasses - 1))
+	blockClasses = 13
+	leastBlock   = 32
+	maxBlock     = leastBlock << (blockClasses - 1)
 )
 
-func blockSize(class int) int { return 32 << (3 * class) }
+func blockSize(class int) int { return leastBlock << class }
 
-// slabBlocks returns how many blocks make a slab: as many as a word has bits, but no more than a megabyte.
-func slabBlocks(class int) int { return min(64, 1<<20/blockSize(class)) }
+// classOf returns the class of the smallest blocks that hold n bytes, at least one.
+func classOf(n int) int { return bits.Len(uint(n-1) / leastBlock) }
+
+// slabBlocks returns how many blocks make a slab: as many as a word has bits, but no more than a quarter of a megabyte.
+func slabBlocks(class int) int { return min(64, 1<<18/blockSize(class)) }
 
 // keepSlabs returns how many empty slabs are kept: half a megabyte, one at least.
 func keepSlabs(class int) int { return max(1, 512<<10/(slabBlocks(class)*blockSize(class))) }
@@ -26,7 +30,7 @@ func allFree(class int) uint64 { return 1<<slabBlocks(class) - 1 }
 type blockRef uint32
 
 const (
-	classBits = 3
+	classBits = 4
 	placeBits = 6
 )
 
@@ -47,10 +51,7 @@ type slab struct {
 
 // allocate returns a block for n bytes, at most maxBlock, cut to that length.
 func (a *arena) allocate(n int) (blockRef, []byte) {
-	class := 0
-	for blockSize(class) < n {
-		class++
-	}
+	class := classOf(n)
 	c := &a.classes[class]
 	for c.hint < len(c.slabs) && c.slabs[c.hint].mem != nil && c.slabs[c.hint].free == 0 {
 		c.hint++

@@ -14,7 +14,10 @@ func TestBlockSizes(t *testing.T) {
 		require.LessOrEqual(t, slabBlocks(class), 64)
 		require.LessOrEqual(t, slabBlocks(class)*blockSize(class), 1<<20)
 		require.Greater(t, slabBlocks(class), 1)
+		require.Equal(t, class, classOf(blockSize(class)))
+		require.Equal(t, class, classOf(blockSize(class)/2+1))
 	}
+	require.Zero(t, classOf(1))
 }
 
 // taken is a block in use, filled with a mark of its own.
@@ -30,7 +33,7 @@ func TestArenaBlocksNeverOverlap(t *testing.T) {
 	var inUse []taken
 	for i := range 6000 {
 		if r.IntN(100) < 55-i/3000*10 || len(inUse) == 0 {
-			n := 1 + r.IntN(blockSize(r.IntN(4)))
+			n := 1 + r.IntN(blockSize(r.IntN(11)))
 			ref, b := a.allocate(n)
 			require.Len(t, b, n)
 			for j := range b {
@@ -148,3 +151,63 @@ func TestNativeGivesMemoryBack(t *testing.T) {
 	require.Less(t, e.bytes.size(), peak/10)
 	require.Len(t, e.tree.chunks, 1)
 }
+
+// What is left of long segments, after others took most of them, takes no more than twice what counts.
+func TestCarvedRunsGiveMemoryBack(t *testing.T) {
+	for name, carve := range map[string]func(i uint64) []Segment{
+		"from the front": func(i uint64) []Segment {
+			return []Segment{{Off: i * 200_000, Data: make([]byte, 60_000)}, {Off: i*200_000 - 1, Data: make([]byte, 60_000)}}
+		},
+		"from behind": func(i uint64) []Segment {
+			return []Segment{{Off: i * 200_000, Data: make([]byte, 60_000)}, {Off: i*200_000 + 1, Data: make([]byte, 60_000)}}
+		},
+		"from inside": func(i uint64) []Segment {
+			return []Segment{{Off: i * 200_000, Data: make([]byte, 60_000)}, {Off: i*200_000 + 1, Data: make([]byte, 59_998)}}
+		},
+		"bit by bit": func(i uint64) (all []Segment) {
+			for k := range uint64(30) {
+				all = append(all, Segment{Off: i*200_000 + k*50, Data: make([]byte, 40_000-k*1300)})
+			}
+			return all
+		},
+	} {
+		for p := OverlapBSD; p <= OverlapSolaris; p++ {
+			t.Run(name+"/"+p.String(), func(t *testing.T) {
+				e := NewNative(&NativeConfig{Overlap: p})
+				var h Half
+				out := discard{}
+				for i := range uint64(200) {
+					for _, s := range carve(i + 1) {
+						e.Segment(&h, s, out)
+					}
+				}
+				require.NotZero(t, h.Buffered)
+				require.LessOrEqual(t, e.bytes.size(), 2*int(h.Buffered)+blockClasses<<18)
+				before := h.Buffered
+				sum := 0
+				e.Skip(&h, 1<<40, GapEnd, &count{n: &sum})
+				for h.Buffered > 0 {
+					e.Skip(&h, ToHeld, GapEnd, &count{n: &sum})
+				}
+				require.Positive(t, sum)
+				require.LessOrEqual(t, sum, int(before))
+			})
+		}
+	}
+}
+
+// discard is a sink that wants nothing.
+type discard struct{}
+
+func (discard) Data(*Half, uint64, []byte, Origin)                   {}
+func (discard) Gap(*Half, uint64, uint64, GapReason)                 {}
+func (discard) Old(*Half, uint64, []byte, Origin)                    {}
+func (discard) Conflict(*Half, uint64, []byte, []byte, bool, Origin) {}
+
+// count is a sink that counts bytes.
+type count struct {
+	discard
+	n *int
+}
+
+func (c *count) Data(_ *Half, _ uint64, b []byte, _ Origin) { *c.n += len(b) }

@@ -199,6 +199,7 @@ func (e *Native) carve(h *Half, ref nodeRef, lo, hi uint64) {
 		n.skip, n.size = n.skip+cut, n.size-cut
 		n.origin.Seq += cut
 		h.Buffered -= cut
+		e.refit(n)
 	default:
 		if right > 0 {
 			tail := Segment{Off: hi, Data: e.bytesOf(n)[hi-n.off:], Origin: n.origin}
@@ -209,7 +210,20 @@ func (e *Native) carve(h *Half, ref nodeRef, lo, hi uint64) {
 		cut := n.size - uint32(left)
 		n.size, n.after = uint32(left), n.after+cut
 		h.Buffered -= cut
+		e.refit(n)
 	}
+}
+
+// refit moves what is left of a run to a smaller block, if that is enough: what counts as held is what is held.
+func (e *Native) refit(n *node) {
+	if class, _, _ := n.block.parts(); class == classOf(int(n.size)) {
+		return
+	}
+	old := e.bytesOf(n)
+	block, b := e.bytes.allocate(len(old))
+	copy(b, old)
+	e.bytes.release(n.block)
+	n.block, n.skip = block, 0
 }
 
 // add puts a run that overlaps none into the tree, in pieces when it is longer than the largest block.
