@@ -15,34 +15,6 @@ import (
 	"github.com/tcpfollow/tcpfollow/reassemble"
 )
 
-// overlapping are 18 segments that overlap in every way: the bytes, and behind @ the place of the first, from 1.
-const overlapping = "AAA@2 BB@6 CCC@8 D@12 EE@15 FFF@17 GG@20 HH@22 I@24 JJJJ@3 KKK@8 LLL@11 MMM@14 N@18 O@21 P@22 QQ@24 0@1"
-
-func TestOverlapPolicies(t *testing.T) {
-	for policy, want := range map[reassemble.Overlap]string{
-		reassemble.OverlapFirst:    "0AAAJBBCCCLDLMEEFFFGGHHIQ",
-		reassemble.OverlapBSD:      "0AAAJJBCCCLLLMMMFFFGGHHIQ",
-		reassemble.OverlapLinux:    "0AAAJJBCCCLLLMMMFFFGGHHQQ",
-		reassemble.OverlapOldLinux: "0AAAJJBKKKLLLMMMFFFGGHHQQ",
-		reassemble.OverlapSolaris:  "0AJJJBBKKKLLLMMMFFFGGHHQQ",
-		reassemble.OverlapLast:     "0AJJJJBKKKLLLMMMFNFGOPHQQ",
-	} {
-		for _, isn := range []uint32{0, 1, 1<<31 - 5, 1<<32 - 1, 1<<32 - 2, 1<<32 - 11, 1<<32 - 25} {
-			t.Run(policy.String()+"/"+strconv.Itoa(int(isn)), func(t *testing.T) {
-				c := (&pktgen.Conversation{ClientISN: isn}).Open()
-				for word := range strings.FieldsSeq(overlapping) {
-					data, at, _ := strings.Cut(word, "@")
-					place, err := strconv.Atoi(at)
-					require.NoError(t, err)
-					c.Segment(client, packet.ACK, int64(place-1), []byte(data))
-				}
-				streams := streamsOf(t, tcpfollow.Config{Overlap: policy}, c.Frames())
-				require.Equal(t, want, string(streams[0].payload[client]))
-			})
-		}
-	}
-}
-
 func TestOverlapForReceiver(t *testing.T) {
 	const word = "last"
 	server2 := netip.MustParseAddrPort("198.51.100.3:80")
