@@ -96,8 +96,8 @@ func (c *Conn) feed(dir packet.Direction, x *piece) (taken int) {
 		n := p.data(dir, x.off, x.b, x.o)
 		taken += n
 		x.take(n)
-		if len(x.b) == 0 || c.proto == p || c.dirs[dir.Reverse()].waits() { // what waited for the switch goes first
-			break
+		if len(x.b) == 0 || c.proto == p || c.dirs[dir.Reverse()].waits() || c.dirs[dir].waitsBefore(x.off) {
+			break // what waited for the switch goes first, and what was given back
 		}
 	}
 	h := &c.dirs[dir]

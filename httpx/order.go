@@ -33,6 +33,9 @@ const overhead = 64
 
 func (h *half) waits() bool { return len(h.queue) > 0 }
 
+// waitsBefore reports whether bytes in front of an offset wait.
+func (h *half) waitsBefore(off uint64) bool { return h.waits() && h.queue[0].off < off }
+
 // early reports whether the sender of bytes had seen bytes of the other direction that are still to come.
 func (c *Conn) early(dir packet.Direction, o *reassemble.Origin) bool {
 	h, other := &c.dirs[dir], &c.dirs[dir.Reverse()]
