@@ -165,7 +165,7 @@ func TestCutCodings(t *testing.T) {
 
 // TestBomb: a body that grows too much is cut, and the next message is found.
 func TestBomb(t *testing.T) {
-	zeros := make([]byte, 32<<20)
+	zeros := make([]byte, 8<<20)
 	for _, coding := range []string{"gzip", "deflate", "br", "zstd", "gzip, gzip"} {
 		t.Run(coding, func(t *testing.T) {
 			coded := zeros
@@ -188,7 +188,7 @@ func TestBomb(t *testing.T) {
 			require.LessOrEqual(t, most, uint64(40<<20), "memory is flat")
 			d, _ := parse(t, httpx.Config{Limits: httpx.Limits{Ratio: 1 << 30}}, httpx.ConnInfo{}, steps)
 			require.Equal(t, uint64(len(zeros)), d.list[1].Length)
-			d, _ = parse(t, httpx.Config{Limits: httpx.Limits{Ratio: 1 << 30, Decoded: 16 << 20}}, httpx.ConnInfo{}, steps)
+			d, _ = parse(t, httpx.Config{Limits: httpx.Limits{Ratio: 1 << 30, Decoded: 4 << 20}}, httpx.ConnInfo{}, steps)
 			require.Equal(t, []string{"bomb"}, d.list[1].Flags.Strings())
 		})
 	}
