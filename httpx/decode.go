@@ -126,9 +126,11 @@ func (m *Message) codings(contents bool) []coding {
 			}
 		}
 	}
-	for _, name := range m.content.transfer {
-		if !add(name) {
-			list = list[:0]
+	if m.content != nil {
+		for _, name := range m.content.transfer {
+			if !add(name) {
+				list = list[:0]
+			}
 		}
 	}
 	return list

@@ -10,21 +10,47 @@ import (
 	"github.com/tcpfollow/tcpfollow/reassemble"
 )
 
-// content is what a message keeps while its body comes in.
+// content is what a message keeps while its body comes in, if that is coded, collected or looked at.
 type content struct {
 	transfer []string // transfer codings but chunked, in the order in which they were applied
-	started  bool     // there were bytes
-	stopped  bool     // the rest is not decoded
 	decoder  *decoder // nil if there is nothing to decode
 	hash     hash.Hash
 	first    []byte // what the type is guessed from
 	charged  int    // what the body counts towards Limits.TotalBody
 }
 
+// needs returns what the message keeps for its body, making it if there is nothing.
+func (m *Message) needs() *content {
+	if m.content == nil {
+		m.content = new(content)
+	}
+	return m.content
+}
+
 // newMessage returns a message that starts at off, in a packet of origin o.
 func (c *Conn) newMessage(kind Kind, dir packet.Direction, off uint64, o *reassemble.Origin) *Message {
-	at := Place{Offset: off, Packet: o.Packet, Time: o.Time}
-	return &Message{Conn: &c.info, Kind: kind, Direction: dir, Start: at, End: at, ContentLength: -1}
+	m := &Message{}
+	m.begin(c, kind, dir, off, o)
+	return m
+}
+
+func (m *Message) begin(c *Conn, kind Kind, dir packet.Direction, off uint64, o *reassemble.Origin) {
+	m.Conn, m.Kind, m.Direction, m.ContentLength = &c.info, kind, dir, -1
+	m.Start = Place{Offset: off, Packet: o.Packet, Time: o.Time}
+	m.End = m.Start
+}
+
+// asked is a request and its exchange, which live as long as each other.
+type asked struct {
+	exchange Exchange
+	request  Message
+}
+
+// newRequest returns a request that starts at off, in a packet of origin o, and an exchange for it that has no number yet.
+func (c *Conn) newRequest(dir packet.Direction, off uint64, o *reassemble.Origin) (*Message, *Exchange) {
+	a := &asked{}
+	a.request.begin(c, Request, dir, off, o)
+	return &a.request, &a.exchange
 }
 
 // head is called when the start line and the header of a message are complete, and its framing is known.
@@ -44,31 +70,27 @@ func (c *Conn) body(m *Message, b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	x := &m.content
-	if !x.started {
-		x.started = true
+	if !m.started {
 		c.startBody(m)
 	}
-	switch {
-	case x.stopped:
+	switch x := m.content; {
+	case m.stopped:
 		if !m.Flags.Has(FlagBomb) {
 			m.Flags |= FlagBadCoding // there is more than was decoded
 		}
-		return
-	case x.decoder == nil:
+	case x == nil || x.decoder == nil:
 		c.decoded(m, b)
-		return
-	}
-	if !x.decoder.push(b, func(b []byte) { c.decoded(m, b) }) {
+	case !x.decoder.push(b, func(b []byte) { c.decoded(m, b) }):
 		c.endDecoder(m)
 	}
 }
 
 // startBody makes ready for a body.
 func (c *Conn) startBody(m *Message) {
-	x, cfg := &m.content, &c.p.cfg
+	m.started = true
+	cfg := &c.p.cfg
 	if cfg.Digest {
-		x.hash = sha256.New()
+		m.needs().hash = sha256.New()
 	}
 	list := m.codings(!cfg.KeepEncoded)
 	if len(list) == 0 {
@@ -84,15 +106,15 @@ func (c *Conn) startBody(m *Message) {
 		m.Flags |= FlagLimit
 		return
 	}
-	x.decoder = newDecoder(list, &cfg.Limits)
-	c.p.decoding += x.decoder.memory
+	d := newDecoder(list, &cfg.Limits)
+	m.needs().decoder = d
+	c.p.decoding += d.memory
 }
 
 // endDecoder ends the decoding of a body.
 func (c *Conn) endDecoder(m *Message) {
-	x := &m.content
-	d := x.decoder
-	x.decoder, x.stopped = nil, true
+	d := m.content.decoder
+	m.content.decoder, m.stopped = nil, true
 	c.p.decoding -= d.memory
 	err := d.finish(func(b []byte) { c.decoded(m, b) })
 	switch {
@@ -106,12 +128,13 @@ func (c *Conn) endDecoder(m *Message) {
 
 // decoded takes decoded bytes of a body.
 func (c *Conn) decoded(m *Message, b []byte) {
-	x, cfg := &m.content, &c.p.cfg
+	cfg := &c.p.cfg
 	m.Length += uint64(len(b))
-	if x.hash != nil {
-		x.hash.Write(b)
+	if cfg.Digest {
+		m.needs().hash.Write(b)
 	}
-	if cfg.Sniff && len(x.first) < sniffed {
+	if cfg.Sniff {
+		x := m.needs()
 		x.first = append(x.first, b[:min(len(b), sniffed-len(x.first))]...)
 	}
 	if cfg.Collect {
@@ -137,7 +160,7 @@ func (c *Conn) collect(m *Message, b []byte) {
 		b = b[:room]
 	}
 	m.Body = append(m.Body, b...)
-	m.content.charged += len(b)
+	m.needs().charged += len(b)
 	c.p.collected += len(b)
 }
 
@@ -145,14 +168,11 @@ func (c *Conn) collect(m *Message, b []byte) {
 func (c *Conn) hole(m *Message, n uint64) {
 	m.Flags |= FlagGap
 	m.Missing += n
-	if x := &m.content; x.decoder != nil {
-		c.endDecoder(m)
-	} else if !x.started {
-		x.started = true
+	if !m.started {
 		c.startBody(m)
-		if x.decoder != nil {
-			c.endDecoder(m)
-		}
+	}
+	if m.content != nil && m.content.decoder != nil {
+		c.endDecoder(m)
 	}
 	if f := c.p.cfg.OnHole; f != nil {
 		f(m, n)
@@ -161,17 +181,18 @@ func (c *Conn) hole(m *Message, n uint64) {
 
 // done is called when a message is over; the caller has set its End.
 func (c *Conn) done(m *Message) {
-	x := &m.content
-	if x.decoder != nil {
-		c.endDecoder(m)
-	}
-	if x.hash != nil {
-		m.SHA256 = x.hash.Sum(nil)
-		x.hash = nil
-	}
-	if len(x.first) > 0 {
-		m.Sniffed = http.DetectContentType(x.first)
-		x.first = nil
+	if x := m.content; x != nil {
+		if x.decoder != nil {
+			c.endDecoder(m)
+		}
+		if x.hash != nil {
+			m.SHA256 = x.hash.Sum(nil)
+			x.hash = nil
+		}
+		if len(x.first) > 0 {
+			m.Sniffed = http.DetectContentType(x.first)
+			x.first = nil
+		}
 	}
 	if f := c.p.cfg.OnMessageEnd; f != nil {
 		f(m)
@@ -180,12 +201,18 @@ func (c *Conn) done(m *Message) {
 
 // newExchange returns an exchange, numbered.
 func (c *Conn) newExchange() *Exchange {
+	e := &Exchange{}
+	c.number(e)
+	return e
+}
+
+func (c *Conn) number(e *Exchange) {
 	root := c
 	for root.outer != nil {
 		root = root.outer
 	}
 	root.exchanges++
-	return &Exchange{Conn: &c.info, Number: root.exchanges - 1}
+	e.Conn, e.Number = &c.info, root.exchanges-1
 }
 
 // exchanged is called when an exchange is over, after the end of its messages.
@@ -203,7 +230,7 @@ func (c *Conn) exchanged(e *Exchange) {
 
 // release gives the memory of a body into the hands of whoever keeps the message.
 func (c *Conn) release(m *Message) {
-	if m != nil {
+	if m != nil && m.content != nil {
 		c.p.collected -= m.content.charged
 		m.content.charged = 0
 	}

@@ -165,7 +165,7 @@ func (x *framing) transferEncoding(m *Message, value string) {
 			m.Flags |= FlagBadTransfer
 		case "gzip", "x-gzip", "deflate", "compress", "x-compress":
 			x.coded, x.chunked = true, false
-			m.content.transfer = append(m.content.transfer, coding)
+			m.needs().transfer = append(m.needs().transfer, coding)
 		default:
 			x.coded, x.chunked = true, false
 			m.Flags |= FlagBadTransfer

@@ -13,8 +13,10 @@ func (s *side) message(st *http1.Start) {
 	kind := Response
 	if st.Class == http1.Request {
 		kind = Request
+		s.m, s.e = p.c.newRequest(s.dir, s.start.off, &s.start.o)
+	} else {
+		s.m = p.c.newMessage(kind, s.dir, s.start.off, &s.start.o)
 	}
-	s.m = p.c.newMessage(kind, s.dir, s.start.off, &s.start.o)
 	if p.tunneled {
 		s.m.Flags |= FlagTunnel
 	}
@@ -70,8 +72,51 @@ func flagsOf(f http1.Faults) (flags Flags) {
 	return flags
 }
 
-// head parses the head of s.m, whose start line st was made from its first line, and goes on to the body.
-func (s *side) head(b []byte, st *http1.Start) {
+// scan takes the lines of a header apart, up to the empty one, into p.spans, whose offsets are those in b. It is not ok if the
+// header is not whole, or needs more care.
+func (p *Parser) scan(b []byte) (n int, flags Flags, ok bool) {
+	p.spans = p.spans[:0]
+	for len(p.spans) < p.cfg.Limits.Fields {
+		i := bytes.IndexByte(b[n:], '\n')
+		if i < 0 {
+			return 0, 0, false
+		}
+		line := b[n : n+i]
+		if i > 0 && line[i-1] == '\r' {
+			line = line[:i-1]
+		} else {
+			flags |= FlagBareLF
+		}
+		if len(line) == 0 {
+			return n + i + 1, flags, true
+		}
+		f := http1.ParseField(line)
+		if f.Faults != 0 {
+			if flags |= flagsOf(f.Faults); f.Faults.Has(http1.Fold) {
+				return 0, 0, false
+			}
+		}
+		p.spans = append(p.spans, [2]http1.Span{{Off: n + f.Name.Off, End: n + f.Name.End}, {Off: n + f.Value.Off, End: n + f.Value.End}})
+		n += i + 1
+	}
+	return 0, 0, false
+}
+
+// scanned returns the fields that scan found; text is what was scanned.
+func (p *Parser) scanned(text string) []Field {
+	if len(p.spans) == 0 {
+		return nil
+	}
+	list := make([]Field, len(p.spans))
+	for i, x := range p.spans {
+		list[i] = Field{text[x[0].Off:x[0].End], text[x[1].Off:x[1].End]}
+	}
+	return list
+}
+
+// head parses the head of s.m, whose start line st was made from its first line, and goes on to the body. If it was
+// scanned, its fields are known.
+func (s *side) head(b []byte, st *http1.Start, scanned bool) {
 	m, p := s.m, s.p
 	m.Head = string(b)
 	first := bytes.IndexByte(b, '\n') + 1
@@ -91,7 +136,11 @@ func (s *side) head(b []byte, st *http1.Start) {
 		m.Flags |= FlagLookalike
 	}
 	m.Version = line[st.Version.Off:st.Version.End]
-	m.Header = p.c.fields(b[first:], m.Head[first:], &m.Flags)
+	if scanned {
+		m.Header = p.c.p.scanned(m.Head[first:])
+	} else {
+		m.Header = p.c.fields(b[first:], m.Head[first:], &m.Flags)
+	}
 	if m.Kind == Response {
 		m.Status, m.Reason = st.Status, line[st.Reason.Off:st.Reason.End]
 		p.answer(s, m)

@@ -61,6 +61,7 @@ type side struct {
 	state state
 
 	m       *Message  // being read
+	e       *Exchange // for it, if it is a request
 	remain  uint64    // bytes to come of its body, or of a chunk
 	collect collector // of its head, of a line, or of what is sought through
 	start   piece     // where what is collected starts, without bytes
@@ -218,14 +219,15 @@ func (s *side) begin(x *piece) {
 		return
 	}
 	s.message(&st)
-	s.collect.blank.Next(line)
-	n, whole := s.collect.until(x.b[end+1:])
-	n += end + 1
-	if l := s.limits(); whole && n <= l.Header && n <= l.Line && s.collect.blank.Lines <= l.Fields {
-		s.head(s.use(x, n), &st)
+	n, flags, ok := s.p.c.p.scan(x.b[end+1:])
+	if n += end + 1; ok && n <= s.limits().Header && n <= s.limits().Line {
+		s.m.Flags |= flags
+		s.head(s.use(x, n), &st, true)
 		return
 	}
-	s.collect.add(s.use(x, n), s.limits())
+	s.collect.until(line)
+	n, whole := s.collect.until(x.b[end+1:])
+	s.collect.add(s.use(x, n+end+1), s.limits())
 	if s.state = inHead; whole {
 		s.wholeHead()
 	}
@@ -360,7 +362,7 @@ func (s *side) wholeHead() {
 	}
 	line, _ = http1.TrimEOL(line)
 	st := http1.ParseStart(line)
-	s.head(s.collect.buf, &st)
+	s.head(s.collect.buf, &st, false)
 }
 
 // inOld collects the line behind a start line without version, which tells whether there is a header.
@@ -420,7 +422,7 @@ func (s *side) endOld() {
 	s.m.End.Offset += uint64(s.second)
 	x := s.start
 	x.b = bytes.Clone(all)
-	s.head(all[:s.second], &st)
+	s.head(all[:s.second], &st, false)
 	x.take(s.second)
 	if rest > 0 {
 		s.again(&x)
@@ -445,5 +447,5 @@ func (s *side) beginOld(x *piece) {
 	st := http1.Start{Class: http1.Response}
 	s.message(&st)
 	s.m.Flags |= FlagHTTP09
-	s.head(nil, &st)
+	s.head(nil, &st, false)
 }

@@ -12,6 +12,7 @@ package httpx
 import (
 	"net/netip"
 
+	"github.com/tcpfollow/tcpfollow/internal/http1"
 	"github.com/tcpfollow/tcpfollow/packet"
 	"github.com/tcpfollow/tcpfollow/reassemble"
 )
@@ -21,10 +22,11 @@ import (
 type Parser struct {
 	cfg       Config
 	stats     Stats
-	held      int     // bytes that wait, in all connections
-	collected int     // bytes of bodies, in all open exchanges
-	decoding  int     // bytes of memory of decoders
-	fields    []Field // scratch
+	held      int             // bytes that wait, in all connections
+	collected int             // bytes of bodies, in all open exchanges
+	decoding  int             // bytes of memory of decoders
+	fields    []Field         // scratch
+	spans     [][2]http1.Span // scratch
 }
 
 // New returns a parser.

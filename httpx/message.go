@@ -110,7 +110,8 @@ type Message struct {
 	// Sniffed is the content type that the body looks like, with Config.Sniff.
 	Sniffed string
 
-	content content
+	started, stopped bool     // there were bytes of the body; the rest of them is not decoded
+	content          *content // what only some bodies need
 }
 
 // Get returns the value of the first header field with that name, in whatever case, or "".

@@ -9,7 +9,9 @@ type pending struct {
 
 // ask begins the exchange of a request.
 func (p *http1c) ask(s *side, m *Message) {
-	e := p.c.newExchange()
+	e := s.e
+	s.e = nil
+	p.c.number(e)
 	e.Request, m.Exchange = m, e
 	s.lost = false
 	e.open++
