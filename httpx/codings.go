@@ -122,6 +122,7 @@ func (m *meter) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// ReadByte is Read for one byte.
 func (m *meter) ReadByte() (byte, error) {
 	b, err := m.r.ReadByte()
 	if err == nil {
@@ -223,6 +224,7 @@ func (s *stage) open() error {
 			return err
 		}
 		s.r, s.free = r, r.Close
+	default:
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ type words struct {
 	last *Exchange
 }
 
-func (p *words) data(dir packet.Direction, off uint64, b []byte, o reassemble.Origin) (n int) {
+func (p *words) data(dir packet.Direction, off uint64, b []byte, _ reassemble.Origin) (n int) {
 	for p.c.proto == p && n < len(b) {
 		k := p.word(dir, off+uint64(n), b[n:], reassemble.Origin{})
 		if k == 0 {
@@ -170,13 +170,13 @@ func TestConnCallbacks(t *testing.T) {
 
 // TestProtocols: those that are switched to take every byte.
 func TestProtocols(t *testing.T) {
-	for _, make := range []func(*Conn) protocol{
+	for _, newProtocol := range []func(*Conn) protocol{
 		newTunnel,
 		func(c *Conn) protocol { return newH2(c, nil) },
 		func(c *Conn) protocol { return newWebSocket(c, &Exchange{Response: &Message{Direction: s2c}}) },
 	} {
 		p, c, _ := open(t, nil)
-		c.switchTo(make(c))
+		c.switchTo(newProtocol(c))
 		say(c, c2s, 0, "a", "[3]", "bc")
 		c.Close()
 		s := p.Stats()

@@ -44,7 +44,7 @@ func (s *side) body() {
 		if m.turns() {
 			m.Flags |= FlagUpgrade
 		}
-		if m.Status != 304 && x.any() && !(m.Exchange.Request != nil && m.Exchange.Request.Method == "HEAD") {
+		if m.Status != 304 && x.any() && (m.Exchange.Request == nil || m.Exchange.Request.Method != "HEAD") {
 			m.Flags |= FlagForbidden
 		}
 	case x.coded:
@@ -83,8 +83,9 @@ func (f Framing) state() state {
 		return inLength
 	case FramingChunked:
 		return inSize
+	default:
+		return inClose
 	}
-	return inClose
 }
 
 // isBodyless reports whether a response has no body, whatever its header says (RFC 9112 §6.3).

@@ -248,8 +248,9 @@ func (s *side) classify(line []byte) (st http1.Start, ok bool) {
 		return st, s.kind != responses
 	case http1.Response:
 		return st, s.kind != requests
+	default:
+		return st, false
 	}
-	return st, false
 }
 
 // inStart collects a start line.

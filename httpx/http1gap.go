@@ -10,10 +10,9 @@ import (
 // gap takes the place of n bytes that are missing.
 func (p *http1c) gap(dir packet.Direction, _, n uint64) {
 	s := &p.sides[dir]
-	switch s.state { // what was waited for does not come
-	case inDoubt:
+	if s.state == inDoubt { // what was waited for does not come
 		s.settleDoubt()
-	case seeking:
+	} else if s.state == seeking {
 		s.find(true)
 	}
 	at := p.c.dirs[dir].next - uint32(n)
@@ -37,7 +36,7 @@ func (p *http1c) gap(dir packet.Direction, _, n uint64) {
 		s.missEnd(n)
 	case waiting:
 		s.lose(at)
-	case idle:
+	default: // idle
 	}
 }
 
@@ -69,10 +68,10 @@ func (s *side) hole(at uint32, n uint64) {
 // missEnd leaves out n bytes from the line end behind a chunk on.
 func (s *side) missEnd(n uint64) {
 	s.m.WireLength += min(n, 2)
-	switch n += s.remain; {
-	case n == 1:
+	switch n + s.remain {
+	case 1:
 		s.remain = 1
-	case n == 2:
+	case 2:
 		s.state, s.remain = inSize, 0
 		s.collect.reset()
 	default:
@@ -204,6 +203,7 @@ func (s *side) endMessage() {
 	case inDoubt, inLength, inSize, inChunk, inEnd, inTrailer:
 		s.m.Flags |= FlagTruncated
 		s.finish()
+	default:
 	}
 }
 
@@ -228,5 +228,6 @@ func (s *side) endStart() {
 		s.collect.buf = line
 		s.state = inTorn
 		s.wholeHead()
+	default:
 	}
 }

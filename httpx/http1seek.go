@@ -34,6 +34,7 @@ func (s *side) find(final bool) {
 	if !s.p.found && s.sought+at > s.limits().Scan {
 		s.passOver(len(s.collect.buf))
 		s.state = idle
+		s.p.c.p.stats.NoHTTP++
 		return
 	}
 	s.passOver(at)

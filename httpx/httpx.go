@@ -71,6 +71,8 @@ type Stats struct {
 	Secured uint64
 	// Skipped counts bytes that belong to no message.
 	Skipped uint64
+	// NoHTTP counts directions in which no message was found: Limits.Scan.
+	NoHTTP uint64
 	// Requests, Responses and Exchanges count what was called back with, or would have been.
 	Requests, Responses, Exchanges uint64
 	// WebSocketMessages counts messages and control frames of WebSocket connections.

@@ -155,6 +155,7 @@ func TestEndless(t *testing.T) {
 		}, func(t *testing.T, list []*httpx.Message, _ httpx.Stats) { require.Len(t, list, 2) }},
 		{"no HTTP", 1 << 20, func(s *stream) { fill(s, gigabyte) }, func(t *testing.T, list []*httpx.Message, st httpx.Stats) {
 			require.Len(t, list, 1, "what comes behind it in the other direction")
+			require.Equal(t, uint64(1), st.NoHTTP)
 			require.Equal(t, st.Bytes-st.Consumed, st.Skipped)
 		}},
 		{"body", 1 << 20, func(s *stream) {

@@ -51,7 +51,7 @@ func isText(t *testing.T, v any) { require.IsType(t, "", v) }
 
 func isNumber(t *testing.T, v any) { require.IsType(t, 0.0, v) }
 
-func isInteger(t *testing.T, v any) { require.Equal(t, float64(int(v.(float64))), v) }
+func isInteger(t *testing.T, v any) { require.Zero(t, v.(float64)-float64(int(v.(float64)))) }
 
 func notNegative(t *testing.T, v any) { require.GreaterOrEqual(t, v, 0.0) }
 

@@ -458,7 +458,7 @@ func TestHTTPWebSocket(t *testing.T) {
 	require.Equal(t, "close", rows[4].Opcode)
 	rows = httpRows(t, "--grep", "Hello!", path)
 	require.Len(t, rows, 1, "of a WebSocket connection, the messages that match")
-	require.Equal(t, rows[0].Exchange, uint64(0))
+	require.Zero(t, rows[0].Exchange)
 	require.NotContains(t, runOK(t, "http", "-q", "--where", "status == 200", path).stdout, "WEBSOCKET")
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -120,7 +119,7 @@ func (v *harView) close() error {
 }
 
 func (v *harView) entry(e *httpx.Exchange, x *events.Event) *harEntry {
-	h := &harEntry{Started: x.Time, Time: millis(e.Duration()), ServerIP: x.ServerIP, Connection: fmt.Sprint(x.Stream)}
+	h := &harEntry{Started: x.Time, Time: millis(e.Duration()), ServerIP: x.ServerIP, Connection: utoa(x.Stream)}
 	if len(x.Flags) > 0 {
 		h.Comment = strings.Join(x.Flags, " ")
 	}

@@ -73,6 +73,7 @@ func (v *textExchanges) webSocket(m *httpx.WebSocketMessage) error {
 		b = cli.AppendEscaped(append(b, ' '), m.Data[:min(len(m.Data), maxMatch)], false)
 	case httpx.OpClose:
 		b = fmt.Appendf(b, " %d", m.CloseCode)
+	default:
 	}
 	b = append(b, v.colors.Reset...)
 	if m.Flags != 0 {
