@@ -67,6 +67,8 @@ type Limits struct {
 	TotalHeld int
 	// Pending is the most requests of a connection that wait for their response. Default 4,096.
 	Pending int
+	// Interim is the most responses with a status of 1xx that an exchange keeps; others are called back with only. Default 100.
+	Interim int
 	// Streams is the most streams of an HTTP/2 connection that are open at a time. Default 1,024.
 	Streams int
 	// Frame is the most payload of an HTTP/2 frame with header fields or settings. Default 1 MiB.
@@ -97,6 +99,7 @@ func (c Config) complete() (Config, error) {
 		{"Held", &c.Limits.Held, 256 << 10},
 		{"TotalHeld", &c.Limits.TotalHeld, 64 << 20},
 		{"Pending", &c.Limits.Pending, 4096},
+		{"Interim", &c.Limits.Interim, 100},
 		{"Streams", &c.Limits.Streams, 1024},
 		{"Frame", &c.Limits.Frame, 1 << 20},
 		{"HeaderTable", &c.Limits.HeaderTable, 1 << 20},

@@ -215,6 +215,18 @@ func (c *Conn) number(e *Exchange) {
 	e.Conn, e.Number = &c.info, root.exchanges-1
 }
 
+// interim adds a response with a status of 1xx to its exchange.
+func (c *Conn) interim(e *Exchange, m *Message) {
+	if len(e.Informational) < c.p.cfg.Limits.Interim {
+		e.Informational = append(e.Informational, m)
+		return
+	}
+	if !e.Flags.Has(FlagLimit) {
+		e.Flags |= FlagLimit
+		c.p.stats.LimitInterim++
+	}
+}
+
 // exchanged is called when an exchange is over, after the end of its messages.
 func (c *Conn) exchanged(e *Exchange) {
 	c.p.stats.Exchanges++

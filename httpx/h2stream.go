@@ -239,7 +239,7 @@ func (st *h2stream) add(m *Message) {
 		m.Flags |= FlagEarly
 	}
 	if m.isInterim() {
-		e.Informational = append(e.Informational, m)
+		st.p.c.interim(e, m)
 	} else {
 		e.Response = m
 	}

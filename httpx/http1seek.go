@@ -35,6 +35,9 @@ func (s *side) find(final bool) {
 		s.passOver(len(s.collect.buf))
 		s.state = idle
 		s.p.c.p.stats.NoHTTP++
+		if s.p.sides[s.dir.Reverse()].state == idle {
+			s.p.c.switchTo(noHTTP{s.p.c})
+		}
 		return
 	}
 	s.passOver(at)

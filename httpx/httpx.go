@@ -89,6 +89,8 @@ type Stats struct {
 	LimitHeld uint64
 	// LimitPending counts requests that were given up because too many waited for their response: Limits.Pending.
 	LimitPending uint64
+	// LimitInterim counts exchanges that do not keep all of their responses: Limits.Interim.
+	LimitInterim uint64
 	// LimitStreams counts HTTP/2 streams that were given up because too many were open: Limits.Streams.
 	LimitStreams uint64
 	// LimitFrame counts HTTP/2 frames that were too large to look at: Limits.Frame.
@@ -101,7 +103,7 @@ type Stats struct {
 
 // LimitsHit reports whether a limit cost bytes or messages.
 func (s *Stats) LimitsHit() bool {
-	return s.LimitHeader+s.LimitBody+s.LimitRatio+s.LimitDecoders+s.LimitHeld+s.LimitPending+s.LimitStreams+s.LimitFrame > 0
+	return s.LimitHeader+s.LimitBody+s.LimitRatio+s.LimitDecoders+s.LimitHeld+s.LimitPending+s.LimitInterim+s.LimitStreams+s.LimitFrame > 0
 }
 
 // protocol is what a connection speaks at the moment. It belongs to one [Conn], which calls it and which it calls back.

@@ -252,3 +252,48 @@ func limitsHit(p *httpx.Parser) bool {
 	st := p.Stats()
 	return st.LimitsHit()
 }
+
+// TestNoHTTP: once both directions are known to hold none, nothing is kept of them, and all is skipped.
+func TestNoHTTP(t *testing.T) {
+	junk := strings.Repeat("junk\r\n", 200)
+	d, p := parse(t, httpx.Config{Limits: httpx.Limits{Scan: 500}}, httpx.ConnInfo{}, talk{">" + junk, "<" + junk, get, ">[5]", ok2, get}.steps())
+	require.Empty(t, d.list)
+	require.Equal(t, uint64(2), p.Stats().NoHTTP)
+	require.Equal(t, p.Stats().Bytes, p.Stats().Skipped)
+	d, p = parse(t, httpx.Config{Limits: httpx.Limits{Scan: 500}}, httpx.ConnInfo{}, talk{">" + junk, ok2, get, ok2}.steps())
+	require.Equal(t, []string{"#0" + gotOK2[2:], "#1" + gotGet[2:] + "|[skipped]", "#1" + gotOK2[2:]}, d.lines(), "one direction wakes the other")
+	require.Equal(t, uint64(1), p.Stats().NoHTTP)
+}
+
+// TestManyInterim: an exchange does not keep all of its 1xx responses.
+func TestManyInterim(t *testing.T) {
+	d, p := parse(t, httpx.Config{Limits: httpx.Limits{Interim: 3}}, httpx.ConnInfo{}, talk{get, "<" + strings.Repeat("HTTP/1.1 103 x\r\n\r\n", 10) + ok2[1:]}.steps())
+	require.Len(t, d.list, 12)
+	e := d.list[0].Exchange
+	require.Len(t, e.Informational, 3)
+	require.NotNil(t, e.Response)
+	require.Equal(t, []string{"limit"}, e.Flags.Strings())
+	require.Equal(t, uint64(1), p.Stats().LimitInterim)
+	require.True(t, limitsHit(p))
+}
+
+// TestHeldLinear: bytes that wait cost no time while they do.
+func TestHeldLinear(t *testing.T) {
+	p, err := httpx.New(&httpx.Config{Limits: httpx.Limits{Held: 64 << 20}})
+	require.NoError(t, err)
+	c := p.Open(httpx.ConnInfo{})
+	client, server := &stream{c: c, dir: c2s}, &stream{c: c, dir: s2c}
+	fmt.Fprint(client, "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n")
+	for range 100_000 {
+		fmt.Fprint(client, "x")
+	}
+	fmt.Fprint(server, "HTTP/1.1 200 OK\r\n")
+	for range 100_000 {
+		fmt.Fprint(server, "X: y\r\n")
+	}
+	fmt.Fprint(server, "\r\n")
+	c.Close()
+	st := p.Stats()
+	require.Equal(t, st.Bytes, st.Consumed+st.Skipped)
+	require.Equal(t, uint64(100_000), st.Skipped)
+}

@@ -48,9 +48,9 @@ func (m *Message) Parts() iter.Seq[Part] { return Parts(m.Body, m.Get("content-t
 // Parts returns the parts of a body with that Content-Type.
 func Parts(body []byte, contentType string) iter.Seq[Part] {
 	return func(yield func(Part) bool) {
-		kind, _, _ := strings.Cut(contentType, ";")
+		kind, _, _ := strings.Cut(strings.TrimSpace(contentType), "/")
 		boundary := parameter(contentType, "boundary")
-		if len(kind) < 10 || !strings.EqualFold(strings.TrimSpace(kind)[:10], "multipart/") || boundary == "" {
+		if !strings.EqualFold(kind, "multipart") || boundary == "" {
 			return
 		}
 		from := -1

@@ -47,6 +47,7 @@ func TestParts(t *testing.T) {
 		{"no parts", form, "nothing", nil},
 		{"only the end", form, "--XX--\r\n", nil},
 		{"no boundary", "multipart/form-data", "--XX\r\n\r\none\r\n--XX--", nil},
+		{"blanks for a type", "         ; boundary=XX", "--XX\r\n\r\none\r\n--XX--", nil},
 		{"another type", "text/plain; boundary=XX", "--XX\r\n\r\none\r\n--XX--", nil},
 		{"odd header", form, "--XX\r\nA : b\r\nnothing\r\n c\r\n\r\none\r\n--XX--", []string{`28 "one" A=b =nothing c [fold blank_before_colon no_colon]`}},
 	} {

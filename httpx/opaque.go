@@ -5,6 +5,18 @@ import (
 	"github.com/tcpfollow/tcpfollow/reassemble"
 )
 
+// noHTTP is a protocol that turned out to be none of those that are understood. It takes less memory than the search.
+type noHTTP struct{ c *Conn }
+
+func (p noHTTP) data(dir packet.Direction, off uint64, b []byte, o reassemble.Origin) int {
+	p.c.skipped(dir, off, len(b), &o)
+	return len(b)
+}
+
+func (noHTTP) gap(packet.Direction, uint64, uint64) {}
+
+func (noHTTP) end(packet.Direction) {}
+
 // opaque is a protocol that is not looked into.
 type opaque struct{ c *Conn }
 

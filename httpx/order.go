@@ -10,7 +10,8 @@ import (
 
 // half is one direction of a connection.
 type half struct {
-	queue []held // waits for the other direction
+	queue []held // waits for the other direction,
+	first int    // from this one on
 	size  int    // of the queue, with overhead
 	next  uint32 // sequence number behind the last byte that the protocol has; valid if known
 	known bool
@@ -31,10 +32,12 @@ type held struct {
 // overhead is what a held run counts beside its bytes.
 const overhead = 64
 
-func (h *half) waits() bool { return len(h.queue) > 0 }
+func (h *half) waits() bool { return h.first < len(h.queue) }
+
+func (h *half) front() *held { return &h.queue[h.first] }
 
 // waitsBefore reports whether bytes in front of an offset wait.
-func (h *half) waitsBefore(off uint64) bool { return h.waits() && h.queue[0].off < off }
+func (h *half) waitsBefore(off uint64) bool { return h.waits() && h.front().off < off }
 
 // early reports whether the sender of bytes had seen bytes of the other direction that are still to come.
 func (c *Conn) early(dir packet.Direction, o *reassemble.Origin) bool {
@@ -44,7 +47,7 @@ func (c *Conn) early(dir packet.Direction, o *reassemble.Origin) bool {
 		return false
 	case other.known:
 	case other.waits():
-		return after(o.Ack, other.queue[0].o.Seq)
+		return after(o.Ack, other.front().o.Seq)
 	case other.spoke, c.info.Midstream, h.alone:
 		return false
 	case !h.spoke && dir == packet.ClientToServer: // it is the client who starts
@@ -67,6 +70,11 @@ func (c *Conn) early(dir packet.Direction, o *reassemble.Origin) bool {
 func (c *Conn) hold(dir packet.Direction, x held) {
 	h := &c.dirs[dir]
 	x.b = bytes.Clone(x.b)
+	if h.first > 64 && h.first > len(h.queue)/2 {
+		n := copy(h.queue, h.queue[h.first:])
+		clear(h.queue[n:])
+		h.queue, h.first = h.queue[:n], 0
+	}
 	h.queue = append(h.queue, x)
 	c.resize(h, len(x.b)+overhead)
 	if l := &c.p.cfg.Limits; h.size > l.Scan && !c.dirs[dir.Reverse()].spoke {
@@ -81,11 +89,16 @@ func (c *Conn) hold(dir packet.Direction, x held) {
 func (c *Conn) unread(dir packet.Direction, x piece) {
 	h := &c.dirs[dir]
 	h.ended = false
-	at := slices.IndexFunc(h.queue, func(q held) bool { return q.off > x.off })
-	if at < 0 {
-		at = len(h.queue)
+	at := h.first
+	for at < len(h.queue) && h.queue[at].off <= x.off {
+		at++
 	}
-	h.queue = slices.Insert(h.queue, at, held{piece: x})
+	if at == h.first && at > 0 {
+		h.first--
+		*h.front() = held{piece: x}
+	} else {
+		h.queue = slices.Insert(h.queue, at, held{piece: x})
+	}
 	c.resize(h, len(x.b)+overhead)
 }
 
@@ -105,7 +118,7 @@ func (c *Conn) settle() {
 		}
 		// Each waits for the other. What was captured first goes first, but for a protocol that insists.
 		dir := packet.ClientToServer
-		if server.queue[0].o.Packet < client.queue[0].o.Packet {
+		if server.front().o.Packet < client.front().o.Packet {
 			dir = packet.ServerToClient
 		}
 		if !c.drain(dir, true) && !c.drain(dir.Reverse(), true) {
@@ -119,13 +132,13 @@ func (c *Conn) settle() {
 func (c *Conn) drain(dir packet.Direction, force bool) (progress bool) {
 	h := &c.dirs[dir]
 	for h.waits() {
-		x := h.queue[0]
+		x := *h.front()
 		if x.gap == 0 && !force && !h.hurry && c.early(dir, &x.o) {
 			return progress
 		}
 		force = false
-		h.queue[0] = held{}
-		h.queue = h.queue[1:]
+		*h.front() = held{}
+		h.first++
 		c.resize(h, -len(x.b)-overhead)
 		if x.gap > 0 {
 			c.gap(dir, x.off, x.gap)
@@ -135,7 +148,7 @@ func (c *Conn) drain(dir packet.Direction, force bool) (progress bool) {
 		}
 		progress = true
 	}
-	h.queue, h.hurry = nil, false
+	h.queue, h.first, h.hurry = nil, 0, false
 	if h.over && !h.ended {
 		h.ended = true
 		c.proto.end(dir)

@@ -66,7 +66,7 @@ func (p *http1c) answer(s *side, m *Message) {
 		m.Flags |= FlagEarly
 	}
 	if m.isInterim() {
-		e.Informational = append(e.Informational, m)
+		p.c.interim(e, m)
 	} else {
 		e.Response = m
 	}

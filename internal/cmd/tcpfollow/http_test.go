@@ -405,6 +405,7 @@ func TestHTTPLimits(t *testing.T) {
 		{says(t, get, bomb), "--max-decoders", "1000", ""},
 		{says(t, get, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br\r\nContent-Length: 3\r\n\r\nabc"), "--max-codings", "1", ""},
 		{says(t, get+get+get), "--max-pending", "1", ""},
+		{says(t, get, "HTTP/1.1 100 x\r\n\r\nHTTP/1.1 100 x\r\n\r\n"+ok), "--max-interim", "1", "-o=json"},
 		{data + "web.pcap", "--max-header-table", "1", ""},
 		{data + "web.pcap", "--max-http2-frame", "1", ""},
 	} {
@@ -470,4 +471,18 @@ func TestHTTPEmpty(t *testing.T) {
 	}
 	require.True(t, json.Valid([]byte(runOK(t, "http", "-q", "-o", "har", path).stdout)))
 	require.True(t, strings.HasSuffix(runOK(t, "http", "-q", "--zeek", path).stdout, "\n#close\t1970-01-01-00-00-00\n"))
+}
+
+// TestHTTPOpen: messages do not wait without end for one that is not over.
+func TestHTTPOpen(t *testing.T) {
+	c := (&pktgen.Conversation{MSS: 60_000}).Open()
+	c.Client([]byte(strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1500)))
+	c.Server([]byte("HTTP/1.1 200 OK\r\n\r\n"))
+	rows := httpRows(t, saveTrace(t, c.Close(packet.ServerToClient).Trace()))
+	require.Len(t, rows, 1501)
+	seen := map[uint64]int{}
+	for _, r := range rows {
+		seen[r.Exchange]++
+	}
+	require.Len(t, seen, 1500)
 }

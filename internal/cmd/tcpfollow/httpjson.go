@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tcpfollow/tcpfollow/events"
@@ -50,8 +51,10 @@ type jsonMessages struct {
 	show    fields
 	extract **bodyExtractor
 	streams map[uint64][]*openMessage
-	open    map[*httpx.Message]*openMessage
 }
+
+// maxOpen is how many messages of a stream wait at most for an earlier one that is not over.
+const maxOpen = 1000
 
 // openMessage is a message that waits to be printed.
 type openMessage struct {
@@ -64,13 +67,11 @@ type openMessage struct {
 func newJSONMessages(w io.Writer, show fields, extract **bodyExtractor) *jsonMessages {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	return &jsonMessages{enc: enc, show: show, extract: extract, streams: map[uint64][]*openMessage{}, open: map[*httpx.Message]*openMessage{}}
+	return &jsonMessages{enc: enc, show: show, extract: extract, streams: map[uint64][]*openMessage{}}
 }
 
 func (v *jsonMessages) begin(m *httpx.Message) {
-	x := &openMessage{m: m}
-	v.open[m] = x
-	v.streams[m.Conn.Stream] = append(v.streams[m.Conn.Stream], x)
+	v.streams[m.Conn.Stream] = append(v.streams[m.Conn.Stream], &openMessage{m: m})
 }
 
 func (v *jsonMessages) exchange(e *httpx.Exchange, _ *events.Event) error { return v.decide(e, true) }
@@ -79,19 +80,22 @@ func (v *jsonMessages) drop(e *httpx.Exchange) error { return v.decide(e, false)
 
 // decide prints the messages of a stream that have no undecided one before them.
 func (v *jsonMessages) decide(e *httpx.Exchange, wanted bool) error {
-	for m := range e.Messages() {
-		if x := v.open[m]; x != nil {
+	list := v.streams[e.Conn.Stream]
+	for _, x := range list {
+		if x.m.Exchange == e {
 			x.decided, x.wanted = true, wanted
 			if *v.extract != nil {
-				x.file = (*v.extract).name(m)
+				x.file = (*v.extract).name(x.m)
 			}
 		}
 	}
-	list := v.streams[e.Conn.Stream]
-	for len(list) > 0 && list[0].decided {
-		x := list[0]
-		list[0], list = nil, list[1:]
-		delete(v.open, x.m)
+	for i := 0; len(list) > i && (list[i].decided || len(list) > maxOpen); {
+		if !list[i].decided {
+			i++ // it comes when it is over
+			continue
+		}
+		x := list[i]
+		list = slices.Delete(list, i, i+1)
 		if x.wanted {
 			if err := v.enc.Encode(v.message(x.m, x.file)); err != nil {
 				return err
