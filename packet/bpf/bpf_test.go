@@ -1,0 +1,285 @@
+package bpf_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	xbpf "golang.org/x/net/bpf"
+
+	"github.com/tcpfollow/tcpfollow/internal/pktgen"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/packet/bpf"
+)
+
+func TestErrors(t *testing.T) {
+	for _, test := range []struct {
+		expr   string
+		offset int
+		reason string
+	}{
+		{"10.0.0.1", 0, "without a qualifier"},
+		{"tcp and", 7, "end of expression"},
+		{"tcp port", 8, "no identifier"},
+		{"tcp port 80 and and udp", 16, `syntax error at "and"`},
+		{"tcp port 80)", 11, `syntax error at ")"`},
+		{"(tcp", 4, `')' is missing`},
+		{"ip proto tcp", 9, "no identifier"},
+		{"host 10.0.0.1 or tcp or 10.0.0.2", 24, "without a qualifier"},
+		{"host (10.0.0.1 or tcp)", 18, `no operand of "or"`},
+		{"host 10.0.0.256", 5, "invalid IPv4 address"},
+		{"net 10.0.0.1/8", 4, "non-network bits"},
+		{"net 10.0.0.0 mask 8", 18, "no mask"},
+		{"net 10.0.0.0/33", 13, "mask length must be <= 32"},
+		{"host 10.0.0.0/8", 5, "networks only"},
+		{"net 2001:db8::1/32", 4, "non-network bits"},
+		{"tcp host 10.0.0.1", 9, "is applied to an IPv4 address"},
+		{"ip host ::1", 8, "applied to an IPv6 address"},
+		{"host www.example.org", 5, "names are not looked up"},
+		{"net loopback", 4, "names are not looked up"},
+		{"port nosuch", 5, "unknown port"},
+		{"udp port http", 9, "another protocol"},
+		{"port 65536", 5, "65535"},
+		{"portrange 1-70000", 10, "65535"},
+		{"icmp port 80", 10, "illegal qualifier"},
+		{"ip proto \\nosuch", 9, "unknown protocol"},
+		{"ip protochain 6", 3, "not supported"},
+		{"gateway 10.0.0.1", 8, "requires a name"},
+		{"wlan type mgt", 5, "not supported"},
+		{"llc", 0, "not supported"},
+		{"inbound", 0, "not supported for Ethernet"},
+		{"ifindex 1", 0, "not supported for Ethernet"},
+		{"byte 5 & 3", 7, "not supported"},
+		{"byte 4294967295 = 3", 5, "beyond every frame"},
+		{"tcp[0:3] = 1", 6, "1, 2, or 4"},
+		{"tcp[0", 5, "']' is missing"},
+		{"tcp[0] + 1", 0, "what is compared"},
+		{"ah[0] = 1", 0, "index operation"},
+		{"ether[-1] = 1", 0, "beyond every frame"},
+		{"ip[0] / 0 = 1", 8, "division by zero"},
+		{"ip[0] % (1 - 1) = 1", 8, "division by zero"},
+		{"ip[0] << 32 = 1", 9, "31 bits"},
+		{"len > 08", 6, "octal"},
+		{"len > 4294967296", 6, "32 bits"},
+		{"tcp # 1", 4, "unexpected character"},
+		{"vlan 4096", 0, "greater than maximum"},
+		{"mpls 1048576", 0, "greater than maximum"},
+		{"mpls and vlan", 9, "no VLAN match"},
+		{"mpls and arp", 9, "over mpls"},
+		{"geneve and tcp", 11, "inside of Geneve"},
+		{"ether host 10.0.0.1", 11, "link-layer"},
+		{"host 00:11:22:33:44:55", 5, "non-ether"},
+		{"link", 0, "wrong context"},
+		{"ip and arp", 0, "rejects all packets"},
+		{"1 = 2", 0, "rejects all packets"},
+		{strings.Repeat("(", 300), 250, "nested deeper"},
+		{strings.Repeat("not ", 300) + "tcp", 1000, "nested deeper"},
+		{strings.Repeat(" ", bpf.MaxExpression+1), bpf.MaxExpression, "longer than"},
+	} {
+		t.Run(test.expr[:min(len(test.expr), 40)], func(t *testing.T) {
+			_, err := bpf.Compile(packet.LinkEthernet, test.expr)
+			var wrong *bpf.Error
+			require.ErrorAs(t, err, &wrong)
+			require.ErrorContains(t, err, test.reason)
+			require.Equal(t, test.offset, wrong.Offset)
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+func TestLinkTypes(t *testing.T) {
+	_, err := bpf.Compile(packet.LinkWiFi, "tcp")
+	require.ErrorContains(t, err, "IEEE802_11")
+	_, err = bpf.ParseLinkType("nonsense")
+	require.ErrorContains(t, err, "EN10MB")
+	for _, name := range []string{"EN10MB", "RAW", "LINUX_SLL", "LINUX_SLL2", "NULL", "LOOP", "PPP", "IPV4", "IPV6"} {
+		link, err := bpf.ParseLinkType(strings.ToLower(name))
+		require.NoError(t, err)
+		_, err = bpf.Compile(link, "udp")
+		require.NoError(t, err, name)
+	}
+	for _, test := range []struct {
+		link packet.LinkType
+		expr string
+	}{
+		{packet.LinkRaw, "arp"}, {packet.LinkNull, "arp"}, {packet.LinkIPv4, "ip6"}, {packet.LinkIPv6, "ip"},
+	} {
+		_, err := bpf.Compile(test.link, test.expr)
+		require.ErrorIs(t, err, bpf.ErrRejectsAll)
+	}
+}
+
+// frames by name for TestMeaning.
+func named() map[string][]byte {
+	a4, b4 := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	ip, ip6 := pktgen.IPv4{Src: a4, Dst: b4}, pktgen.IPv6{Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}
+	tcp := pktgen.TCP{Src: 50000, Dst: 80, Flags: packet.SYN}
+	return map[string][]byte{
+		"tcp":      pktgen.Build(pktgen.Ethernet{}, ip, tcp),
+		"tcp6":     pktgen.Build(pktgen.Ethernet{}, ip6, tcp),
+		"fragment": pktgen.Build(pktgen.Ethernet{}, pktgen.IPv4{Src: a4, Dst: b4, Offset: 8}, tcp),
+		"vlan":     pktgen.Build(pktgen.Ethernet{}, pktgen.VLAN{ID: 7}, ip, tcp),
+		"pppoe":    pktgen.Build(pktgen.Ethernet{}, pktgen.PPPoE{Session: 3}, pktgen.PPP{}, ip, tcp),
+		"mpls":     pktgen.Build(pktgen.Ethernet{}, pktgen.MPLS{Label: 5}, ip, tcp),
+		"dns":      pktgen.Build(pktgen.Ethernet{}, ip, pktgen.UDP{Src: 53, Dst: 50000}, pktgen.Payload("query")),
+		"geneve":   pktgen.Build(pktgen.Ethernet{}, ip, pktgen.UDP{Src: 1, Dst: 6081}, pktgen.Geneve{VNI: 9}, pktgen.Ethernet{}),
+		"short":    make([]byte, 5),
+	}
+}
+
+func TestMeaning(t *testing.T) {
+	frames := named()
+	for _, test := range []struct{ expr, accepted string }{
+		{"", "dns fragment geneve mpls pppoe short tcp tcp6 vlan"},
+		{"tcp", "fragment tcp tcp6"},
+		{"not tcp", "dns geneve mpls pppoe vlan"},
+		{"port 80", "tcp tcp6"},
+		{"tcp dst port http", "tcp tcp6"},
+		{"src port 80", ""},
+		{"portrange 50-60", "dns"},
+		{"ip6", "tcp6"},
+		{"tcp[tcpflags] = tcp-syn", "tcp"},
+		{"ip[6:2] & 0x1fff != 0", "fragment"},
+		{"vlan and tcp", "vlan"},
+		{"vlan 8", ""},
+		{"vlan (7) and port 80", "vlan"},
+		{"pppoes 3 and ip and tcp port 80", "pppoe"},
+		{"mpls 5 and host 10.0.0.9", ""},
+		{"net 10.0.0.0/30", "dns fragment geneve tcp"},
+		{"ip6 net 2001:db8::/32 and dst 2001:db8::2", "tcp6"},
+		{"mpls 5 and tcp", "mpls"},
+		{"geneve", "geneve"},
+		{"geneve 9 and len > 1", "geneve"},
+		{"geneve 8", ""},
+		{"udp port 53 or vlan", "dns vlan"},
+		{"tcp and (port 80 or 443) and ip", "tcp"},
+		{"port (80 or 53) and not tcp", "dns"},
+		{"-ip[0] = -69 and udp", "dns geneve"},
+		{"less 5", "short"},
+		{"ip[0] + ip[1] * 2 = 69 and port 53", "dns"},
+	} {
+		t.Run(test.expr, func(t *testing.T) {
+			program, err := bpf.Compile(packet.LinkEthernet, test.expr)
+			require.NoError(t, err)
+			vm, err := program.VM()
+			require.NoError(t, err)
+			for name, f := range frames {
+				n, err := vm.Run(f)
+				require.NoError(t, err)
+				want := 0
+				if strings.Contains(" "+test.accepted+" ", " "+name+" ") {
+					want = bpf.Snap
+				}
+				require.Equal(t, want, n, name)
+			}
+		})
+	}
+}
+
+// TestLongJumps compiles a program whose ends are too far for the jumps of most of its tests.
+func TestLongJumps(t *testing.T) {
+	var expr strings.Builder
+	for i := range 600 {
+		fmt.Fprintf(&expr, "ether[%d:4] = %d or ", i%10, 7_000_000+i)
+	}
+	program, err := bpf.Compile(packet.LinkEthernet, expr.String()+"tcp dst port 80")
+	require.NoError(t, err)
+	require.Greater(t, len(program), 300)
+	vm, err := program.VM()
+	require.NoError(t, err)
+	for name, f := range named() {
+		n, err := vm.Run(f)
+		require.NoError(t, err)
+		require.Equal(t, name == "tcp" || name == "tcp6", n > 0, name)
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	var expr strings.Builder
+	for i := range 2500 {
+		fmt.Fprintf(&expr, "ip[%d:4] = %d or ", i%10, i)
+	}
+	_, err := bpf.Compile(packet.LinkEthernet, expr.String()+"tcp")
+	require.ErrorContains(t, err, "instructions")
+}
+
+func TestDeepArithmetic(t *testing.T) {
+	sum := strings.Repeat("ip[0] + ", 100) + "ip[1] = 6900 and udp port 53"
+	program, err := bpf.Compile(packet.LinkEthernet, sum)
+	require.NoError(t, err)
+	vm, err := program.VM()
+	require.NoError(t, err)
+	n, err := vm.Run(named()["dns"])
+	require.NoError(t, err)
+	require.Equal(t, bpf.Snap, n)
+
+	tree := "ip[0]"
+	for range 17 {
+		tree = "(" + tree + "-" + strings.ReplaceAll(tree, "ip[0]", "ip[1]") + ")"
+		if len(tree) > bpf.MaxExpression/3 {
+			break
+		}
+	}
+	_, err = bpf.Compile(packet.LinkEthernet, tree+" = 1")
+	if err != nil {
+		var wrong *bpf.Error
+		require.ErrorAs(t, err, &wrong)
+	}
+}
+
+// FuzzCompile holds every program to what a kernel asks of it, and to ending on every frame.
+func FuzzCompile(f *testing.F) {
+	g := newGenerator(3)
+	for i := range 60 {
+		f.Add(g.expression(i%4), uint32(packet.LinkEthernet), []byte("0123456789abcdef"))
+	}
+	f.Add("port 80 or (((", uint32(packet.LinkSLL), []byte{})
+	f.Fuzz(func(t *testing.T, expr string, link uint32, frame []byte) {
+		program, err := bpf.Compile(packet.LinkType(link), expr)
+		if err != nil {
+			require.NotContains(t, err.Error(), "\n")
+			var wrong *bpf.Error
+			if errors.As(err, &wrong) {
+				require.LessOrEqual(t, wrong.Offset, len(expr))
+			}
+			return
+		}
+		require.LessOrEqual(t, len(program), bpf.MaxInstructions)
+		instructions, ok := xbpf.Disassemble(program)
+		require.True(t, ok)
+		raw, err := xbpf.Assemble(instructions)
+		require.NoError(t, err)
+		require.Equal(t, []xbpf.RawInstruction(program), raw)
+		vm, err := program.VM()
+		require.NoError(t, err)
+		n, err := vm.Run(frame)
+		require.NoError(t, err)
+		require.Contains(t, []int{0, bpf.Snap}, n)
+		inverse, err := bpf.Compile(packet.LinkType(link), "not ("+expr+")")
+		if err != nil || strings.TrimSpace(expr) == "" {
+			return
+		}
+		// A frame is accepted by the expression or by its negation, or is too short for both.
+		vm, err = inverse.VM()
+		require.NoError(t, err)
+		m, err := vm.Run(frame)
+		require.NoError(t, err)
+		require.False(t, n > 0 && m > 0, "accepted by an expression and by its negation")
+	})
+}
+
+func BenchmarkCompile(b *testing.B) {
+	for _, expr := range []string{"tcp and port 80", "host 10.0.0.1 and (port 80 or port 443)"} {
+		b.Run(expr, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bpf.Compile(packet.LinkEthernet, expr); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
