@@ -351,3 +351,28 @@ func TestTotalsAddAll(t *testing.T) {
 	sum.Add(&one)
 	require.Equal(t, one, sum)
 }
+
+func FuzzSharded(f *testing.F) {
+	for seed := range uint64(6) {
+		f.Add(byte(seed), byte(seed*5), operations(seed, 40))
+	}
+	f.Fuzz(func(t *testing.T, config, how byte, ops []byte) {
+		cfg := fuzzConfig(config)
+		if config%5 == 4 {
+			cfg = tcpfollow.Config{CompatLibtins: true}
+		}
+		// Limits for all streams together are shared out.
+		cfg.Limits.Connections, cfg.Limits.TotalBuffered, cfg.Limits.TotalPayload, cfg.Limits.TotalOrigins = 0, 0, 0, 0
+		cfg.Origins, cfg.Decode.Checksum = true, packet.ChecksumOff
+		var frames []packet.Frame
+		for i, fed := range enginetest.Segments(ops[:min(len(ops), 600)], true) {
+			fr := pktgen.Segment(fed.TCP.Time, fed.Key.Src(), fed.Key.Dst(), pktgen.TCP{
+				Seq: fed.TCP.Seq, Ack: fed.TCP.Ack, Flags: fed.TCP.Flags, Urgent: fed.TCP.Urgent,
+			}, fed.TCP.Payload)
+			fr.Data[28], fr.Data[32] = ops[i*4%len(ops)]&how, ops[i*4%len(ops)]&how // more connections
+			fr.Number = uint64(i + 1)
+			frames = append(frames, fr)
+		}
+		requireSharded(t, cfg, frames, way{1 + int(how&7), 1 + int(how>>3), 1 + int(how>>2)})
+	})
+}
