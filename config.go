@@ -87,8 +87,8 @@ type Limits struct {
 	// Lingering is the most ended connections that are kept for their late packets; the oldest make room.
 	// Default 2,048: a second or so of a busy link, and they stay in the cache.
 	Lingering int
-	// Buffered is the most bytes of one direction that wait for an earlier one, with 64 for each run of them.
-	// Default 1 MiB.
+	// Buffered is the most bytes of one direction that wait for an earlier one, with 64 for each run of them; in memory
+	// they may take twice as much. Default 1 MiB.
 	Buffered int
 	// Segments is the most segments of one direction that come while the same earlier byte is missing, and the most
 	// urgent octets of one that are waited for. Default 512.

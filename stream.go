@@ -130,7 +130,7 @@ type Chunk struct {
 	// Offset is its place in the stream; the first byte after the SYN, or the first seen, has 0. Chunks follow each
 	// other without a break, but for gaps and for urgent octets that were taken out.
 	Offset uint64
-	// Bytes is borrowed: valid during the callback. It is never empty there.
+	// Bytes is borrowed: valid during the callback. It is never empty there, but with Config.CompatLibtins.
 	Bytes []byte
 	// Origin is the packet that carried the first of the bytes, and with the default engine all of them.
 	Origin reassemble.Origin
