@@ -28,6 +28,8 @@ const (
 type CodedError struct {
 	Code int
 	Err  error
+	// Plain leaves out the hint at --help, which does not help.
+	Plain bool
 }
 
 func (e *CodedError) Error() string { return e.Err.Error() }
@@ -37,11 +39,11 @@ func (e *CodedError) Unwrap() error { return e.Err }
 
 // Usage returns an error that makes the program exit with ExitUsage.
 func Usage(format string, args ...any) error {
-	return &CodedError{ExitUsage, fmt.Errorf(format, args...)}
+	return &CodedError{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
 }
 
 // Partial returns an error that makes the program exit with ExitPartial.
-func Partial(err error) error { return &CodedError{ExitPartial, err} }
+func Partial(err error) error { return &CodedError{Code: ExitPartial, Err: err} }
 
 // Run executes a command tree and returns the exit code. What goes wrong before a command runs is wrong usage. Errors go
 // to stderr, each in one line after the program's name. An interrupt cancels the command's context; a second one kills
@@ -73,7 +75,7 @@ func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	for _, text := range messages(err) {
 		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), EscapeLine(text))
 	}
-	if code == ExitUsage {
+	if code == ExitUsage && (coded == nil || !coded.Plain) {
 		fmt.Fprintf(stderr, "Try '%s --help'.\n", root.Name())
 	}
 	return code

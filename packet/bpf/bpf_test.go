@@ -1,6 +1,7 @@
 package bpf_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -230,6 +231,68 @@ func TestDeepArithmetic(t *testing.T) {
 	}
 }
 
+func TestRun(t *testing.T) {
+	frame := named()["tcp"]
+	compile := func(expr string) bpf.Program {
+		program, err := bpf.Compile(packet.LinkEthernet, expr)
+		require.NoError(t, err)
+		return program
+	}
+	require.Equal(t, bpf.Snap, compile("greater 1500 and tcp").Run(frame, 1500), "the length on the wire")
+	require.Zero(t, compile("greater 1501 and tcp").Run(frame, 1500))
+	require.Zero(t, compile("less 20").Run(frame, 0), "never shorter than what was captured")
+	program := compile("tcp port 80 and ip[2:2] - tcp[12] > 3")
+	require.Zero(t, testing.AllocsPerRun(10, func() { program.Run(frame, len(frame)) }))
+
+	for _, bad := range []bpf.Program{
+		nil,
+		{{Op: 0x15, Jt: 9, K: 0}},
+		{{Op: 0x05, K: 1 << 31}},
+		{{Op: 0x02, K: 16}, {Op: 0x06, K: 1}},
+		{{Op: 0x60, K: 99}, {Op: 0x06, K: 1}},
+		{{Op: 0x34, K: 0}, {Op: 0x06, K: 1}},
+		{{Op: 0xffff, K: 0}, {Op: 0x06, K: 0}},
+	} {
+		require.Zero(t, bad.Run(frame, len(frame)), bad)
+	}
+	negated := bpf.Program{{Op: 0x00, K: 5}, {Op: 0x84}, {Op: 0x15, K: 1<<32 - 5, Jf: 1}, {Op: 0x06, K: 7}, {Op: 0x16}}
+	require.Equal(t, 7, negated.Run(nil, 0))
+}
+
+// FuzzRun holds Run to ending, without a fault, on any program, and to what the VM of x/net/bpf does where that takes the
+// program.
+func FuzzRun(f *testing.F) {
+	g := newGenerator(4)
+	for i := range 40 {
+		program, err := bpf.Compile(packet.LinkEthernet, g.expression(i%3))
+		if err != nil {
+			continue
+		}
+		var b []byte
+		for _, i := range program {
+			b = append(binary.BigEndian.AppendUint16(b, i.Op), i.Jt, i.Jf)
+			b = binary.BigEndian.AppendUint32(b, i.K)
+		}
+		f.Add(b, g.frame(packet.LinkEthernet))
+	}
+	f.Fuzz(func(t *testing.T, code, frame []byte) {
+		var program bpf.Program
+		for ; len(code) >= 8; code = code[8:] {
+			program = append(program, xbpf.RawInstruction{Op: binary.BigEndian.Uint16(code), Jt: code[2], Jf: code[3], K: binary.BigEndian.Uint32(code[4:])})
+		}
+		got := program.Run(frame, len(frame))
+		vm, err := program.VM()
+		if err != nil {
+			return
+		}
+		want, err := vm.Run(frame)
+		if err != nil { // such as a negation
+			return
+		}
+		require.Equal(t, want, got)
+	})
+}
+
 // FuzzCompile holds every program to what a kernel asks of it, and to ending on every frame.
 func FuzzCompile(f *testing.F) {
 	g := newGenerator(3)
@@ -258,6 +321,7 @@ func FuzzCompile(f *testing.F) {
 		n, err := vm.Run(frame)
 		require.NoError(t, err)
 		require.Contains(t, []int{0, bpf.Snap}, n)
+		require.Equal(t, n, program.Run(frame, 0))
 		inverse, err := bpf.Compile(packet.LinkType(link), "not ("+expr+")")
 		if err != nil || strings.TrimSpace(expr) == "" {
 			return

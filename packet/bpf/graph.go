@@ -33,6 +33,9 @@ func newGraph(c *compiler) *graph {
 // block returns the block, or where it goes to when its outcome does not matter. A block that loads stays then, but
 // before the end that a frame too short for the load comes to as well.
 func (g *graph) block(b block) blockID {
+	if t := g.tests[b.test]; t.op == jumpGE && t.b == noValue && t.k == 0 {
+		b.onFalse = b.onTrue // a load that is nothing but that
+	}
 	if b.onTrue == b.onFalse && (b.onTrue == reject || !g.mayFail(b.test)) {
 		return b.onTrue
 	}

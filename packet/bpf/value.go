@@ -30,6 +30,7 @@ const (
 	aluAND = 0x50
 	aluLSH = 0x60
 	aluRSH = 0x70
+	aluNEG = 0x80
 	aluMOD = 0x90
 	aluXOR = 0xa0
 
@@ -219,6 +220,8 @@ func compute(op uint8, a, b uint32) (uint32, bool) {
 		return a & b, true
 	case aluXOR:
 		return a ^ b, true
+	case aluNEG:
+		return -a, true
 	case aluLSH:
 		return a << b, true
 	case aluRSH:

@@ -17,6 +17,7 @@ type input struct {
 	files    []string
 	engine   string
 	checksum string
+	expr     string
 	tunnels  string
 	overlap  string
 	urgent   string
@@ -39,6 +40,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl.SortFlags = false
 	fl.StringArrayVarP(&in.files, "read", "r", nil, "capture `file` or directory to read, besides the arguments; may be repeated")
 	fl.Uint64VarP(&in.count, "count", "c", 0, "stop after so many frames")
+	fl.StringVarP(&in.expr, "filter", "f", "", "follow only frames that an `expression` accepts, see pcap-filter(7); words after -- are one, too")
 	fl.StringVar(&in.engine, "engine", "native", "reassembly engine: native, gopacket")
 	fl.StringVar(&in.checksum, "checksum", "auto", "TCP checksums: auto (believe captures that look offloaded), off, strict")
 	fl.StringVar(&in.tunnels, "enter-tunnels", "all", "tunnels to enter: all, none, or a `list` of names; -name leaves one out; see 'tcpfollow links'")

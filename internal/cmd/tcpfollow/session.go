@@ -57,6 +57,7 @@ type session struct {
 	follower *tf.TCPStreamFollower
 	set      *pcapfile.Set
 	stderr   io.Writer
+	filter   *filter                    // of frames, or nil
 	totals   *tf.Totals                 // of shards
 	frames   []packet.Frame             // being followed
 	seen     uint64                     // frames read
@@ -71,13 +72,16 @@ type session struct {
 
 // run follows all of the input, prints the summary, and returns what the command is to end with.
 func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) error {
+	args, chosen, err := in.filter(cmd, args)
+	if err != nil {
+		return err
+	}
 	files := append(slices.Clip(in.files), args...)
 	if len(files) == 0 {
 		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
 	}
-	s := &session{in: in, job: j, files: files, stderr: cmd.ErrOrStderr(), unknown: map[packet.LinkType]uint64{}}
+	s := &session{in: in, job: j, files: files, filter: chosen, stderr: cmd.ErrOrStderr(), unknown: map[packet.LinkType]uint64{}}
 	cfg.OnError = s.undecodable
-	var err error
 	if s.follower, err = tf.New(j.data, j.end, cfg); err != nil {
 		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
 	}
@@ -137,6 +141,14 @@ func (s *session) next(ctx context.Context, b *packet.Batch) error {
 			s.cut = append(s.cut, err)
 			s.set.SkipFile()
 			continue
+		}
+		if s.filter != nil {
+			if err := s.filter.choose(b); err != nil {
+				return err
+			}
+			if len(b.Frames) == 0 {
+				continue
+			}
 		}
 		if left := s.in.count - s.seen; s.in.count > 0 && uint64(len(b.Frames)) > left {
 			b.Frames = b.Frames[:left]
@@ -240,7 +252,12 @@ func (s *session) summary(err error) error {
 func (s *session) printSummary() {
 	st, ds, frags := s.counters()
 	fmt.Fprintf(s.stderr, "%s, %s, %s of payload", cli.Count(st.Frames, "frame"), cli.Count(st.Streams, "stream"), cli.Count(st.Bytes, "byte"))
+	var filtered uint64
+	if s.filter != nil {
+		filtered = s.filter.rejected
+	}
 	notes := []note{
+		{filtered, "frame", " filtered out"},
 		{st.GapBytes, "byte", " missing"},
 		{st.Conflicts, "byte", " in conflict"},
 		{st.Verdicts[tf.Undecodable], "frame", " undecodable"},
