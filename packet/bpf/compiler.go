@@ -383,7 +383,7 @@ func (c *compiler) pppoes(session uint32, given bool) (*node, error) {
 func (c *compiler) geneveHeader(network uint32, given bool) (*node, error) {
 	const port = 6081
 	if given && network > 0xffffff {
-		return nil, fmt.Errorf("Geneve VNI %d greater than maximum 16777215", network)
+		return nil, fmt.Errorf("network %d of Geneve greater than maximum 16777215", network)
 	}
 	over := func(family *node, load func(size uint8, offset uint32) valueID) *node {
 		n := and(family, and(c.equal(load(sizeH, 2), port), c.masked(load(sizeB, 8), 0, 0xc0)))
