@@ -159,7 +159,6 @@ func TestReorder(t *testing.T) {
 type login struct {
 	host, token string
 	at          int
-	aborted     bool
 }
 
 func (f *login) Accept(e event) bool {
