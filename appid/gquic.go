@@ -37,11 +37,10 @@ func parseGQUIC(b []byte) (g gquic, ok bool) {
 		return g, false
 	}
 	n := int(binary.LittleEndian.Uint16(m))
-	table, values := m[4:], []byte(nil)
-	if n == 0 || n > 128 || len(table) < 8*n {
+	if n == 0 || n > 128 || len(m) < 4+8*n {
 		return g, false
 	}
-	table, values = table[:8*n], table[8*n:]
+	table, values := m[4:4+8*n], m[4+8*n:]
 	from := 0
 	for ; len(table) > 0; table = table[8:] {
 		to := int(binary.LittleEndian.Uint32(table[4:]))

@@ -169,7 +169,8 @@ func TestCases(t *testing.T) {
 					s.Ingest(ev)
 					for i, typ := range types {
 						o := outcomeOf(typ)
-						require.Equal(t, trace[n][i], [2]int{len(o.Incomplete), len(o.Completed)}, "compat %v, %s after event %d", compat, typ.Name(), n)
+						counts := [2]int{len(o.Incomplete), len(o.Completed)}
+						require.Equal(t, trace[n][i], counts, "compat %v, %s after event %d", compat, typ.Name(), n)
 					}
 				}
 				for _, typ := range types {

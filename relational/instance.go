@@ -289,7 +289,7 @@ func (t *Type[T, F]) occupied() bool {
 // wouldStart offers an event to a new flow, which is kept as t.spare: if it accepted, it has begun.
 func (t *Type[T, F]) wouldStart(ev T) bool {
 	if !t.hasSpare {
-		t.spare, t.hasSpare = t.make(), true
+		t.spare, t.hasSpare = t.newFlow(), true
 	}
 	t.probe = instance[T, F]{flow: t.spare}
 	if t.accepts(&t.probe, ev) {
@@ -464,7 +464,11 @@ func (h heldEvents[T]) Less(i, j int) bool {
 	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].n < h[j].n
 }
 func (h heldEvents[T]) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *heldEvents[T]) Push(x any)   { *h = append(*h, x.(heldEvent[T])) } //nolint:forcetypeassert // by container/heap
+
+// Push is for container/heap.
+func (h *heldEvents[T]) Push(x any) { *h = append(*h, x.(heldEvent[T])) } //nolint:forcetypeassert // by container/heap
+
+// Pop is for container/heap.
 func (h *heldEvents[T]) Pop() any {
 	old := *h
 	e := old[len(old)-1]

@@ -132,7 +132,7 @@ type TypeStats struct {
 // Type is a kind of flow. It belongs to one [Stream].
 type Type[T any, F Flow[T]] struct {
 	name      string
-	make      func() F
+	newFlow   func() F
 	cfg       TypeConfig[T, F]
 	stream    *Stream[T]
 	buckets   map[string]*bucket[T, F]
@@ -152,9 +152,9 @@ type Type[T any, F Flow[T]] struct {
 	stats     TypeStats
 }
 
-// Define returns a type of flows that make makes. A nil cfg is the default; the error is for negative limits.
-func Define[T any, F Flow[T]](name string, make func() F, cfg *TypeConfig[T, F]) (*Type[T, F], error) {
-	t := &Type[T, F]{name: name, make: make, buckets: map[string]*bucket[T, F]{}}
+// Define returns a type of flows that newFlow makes. A nil cfg is the default; the error is for negative limits.
+func Define[T any, F Flow[T]](name string, newFlow func() F, cfg *TypeConfig[T, F]) (*Type[T, F], error) {
+	t := &Type[T, F]{name: name, newFlow: newFlow, buckets: map[string]*bucket[T, F]{}}
 	if cfg != nil {
 		t.cfg = *cfg
 	}
