@@ -66,7 +66,11 @@ func feed(c *httpx.Conn, steps []step) {
 		case s.end:
 			c.End(s.dir)
 		default:
-			c.Data(s.dir, s.off, []byte(s.text), s.o)
+			b := []byte(s.text)
+			c.Data(s.dir, s.off, b, s.o)
+			for i := range b { // it was borrowed
+				b[i] = 0xaa
+			}
 		}
 	}
 	c.Close()

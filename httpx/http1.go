@@ -333,7 +333,7 @@ func (s *side) mayStart(b []byte) bool {
 	const longest = 64 // of methods
 	for i, c := range b {
 		switch {
-		case c == ' ':
+		case c == ' ', c == '\t':
 			return i > 0 && (s.kind == requests || len(b) <= http1.MaxFound || http1.IsToken(b[:i]))
 		case c == '\n':
 			return true

@@ -145,7 +145,7 @@ func (s *side) inTrailer(x *piece) {
 	if !whole {
 		return
 	}
-	if len(s.collect.buf) > len("\r\n") {
+	if string(s.collect.buf) != "\r\n" {
 		text := string(s.collect.buf)
 		s.m.Trailer = s.p.c.fields(s.collect.buf, text, &s.m.Flags)
 	}

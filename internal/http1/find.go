@@ -23,14 +23,17 @@ func Find(b []byte, requests, responses, final bool) (at int, found bool) {
 			yes, open = statusAt(b[i:], final)
 		}
 		if !yes && requests && i > 0 && b[i-1] == ' ' {
-			var more bool
-			at, yes, more = requestAt(b, i, final)
-			open = open || more
+			if start, is, may := requestAt(b, i, final); is || may {
+				at, yes, open = start, is, open || may
+			}
 		}
 		switch {
 		case yes && keep == len(b):
 			return at, true
 		case yes || open: // if it comes, what is open in front of it goes first
+			if at > 0 && b[at-1] == '\n' { // which tells that it is at the start of a line
+				at--
+			}
 			keep = min(keep, at)
 		}
 	}
@@ -43,8 +46,8 @@ func Find(b []byte, requests, responses, final bool) (at int, found bool) {
 	if !requests {
 		return max(0, len(b)-len("HTTP/")), false
 	}
-	line := bytes.LastIndexByte(b, '\n') + 1 // the start of a request line may be there
-	return max(line, len(b)-MaxFound), false
+	line := bytes.LastIndexByte(b, '\n') // a request line may start behind it
+	return max(line, len(b)-MaxFound, 0), false
 }
 
 // StatusForm is what a status line starts with; d stands for a digit.
@@ -102,7 +105,7 @@ func requestAt(b []byte, i int, final bool) (at int, yes, open bool) {
 	for at > 0 && target-at < 20 && isToken(b[at-1]) {
 		at--
 	}
-	if at > 0 && b[at-1] != '\n' { // within a line it must be a method that is known
+	if at == 0 || b[at-1] != '\n' { // within a line it must be a method that is known
 		for at < target && !IsMethod(b[at:target]) {
 			at++
 		}

@@ -142,7 +142,7 @@ func parseStatus(line []byte) Start {
 		s.Faults |= BadVersion
 	}
 	at := skipBlanks(line, n)
-	if at-n > 1 || at == n {
+	if at-n > 1 || at == n || line[n] == '\t' {
 		s.Faults |= BadStart
 	}
 	end := at
@@ -183,7 +183,7 @@ func parseRequest(line []byte) Start {
 		s.Faults |= BadStart
 	}
 	at := skipBlanks(line, first)
-	if at > first+1 {
+	if at > first+1 || first < len(line) && line[first] == '\t' {
 		s.Faults |= BadStart
 	}
 	at = min(at, end)
@@ -206,6 +206,9 @@ func parseRequest(line []byte) Start {
 		s.Target, s.Version = Span{at, last - 1}, Span{last, end}
 	default:
 		s.Target, s.Version = Span{at, end}, Span{end, end}
+	}
+	if s.Version.Len() > 0 && line[s.Version.Off-1] == '\t' {
+		s.Faults |= BadStart
 	}
 	for s.Version.Len() > 0 && s.Target.Len() > 0 && isBlank(line[s.Target.End-1]) {
 		s.Target.End--
