@@ -1,7 +1,6 @@
 package tcpfollow
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
@@ -121,8 +120,11 @@ func plainText(value any) string {
 	case []string:
 		return strings.Join(x, ",")
 	case []int:
-		b, _ := json.Marshal(x) // numbers always can be
-		return strings.Trim(string(b), "[]")
+		words := make([]string, 0, len(x))
+		for _, n := range x {
+			words = append(words, strconv.Itoa(n))
+		}
+		return strings.Join(words, ",")
 	}
 	return fmt.Sprint(value)
 }
