@@ -89,7 +89,7 @@ func (s *side) line(x *piece) (line []byte, ok bool) {
 	}
 	b := s.use(x, n)
 	s.m.WireLength += uint64(n)
-	if ok && len(s.collect.buf) == 0 {
+	if ok && len(s.collect.buf) == 0 && n <= s.limits().Line {
 		return b, true
 	}
 	s.collect.add(b, s.limits())

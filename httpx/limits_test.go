@@ -297,3 +297,13 @@ func TestHeldLinear(t *testing.T) {
 	require.Equal(t, st.Bytes, st.Consumed+st.Skipped)
 	require.Equal(t, uint64(100_000), st.Skipped)
 }
+
+// TestLongChunkLine: a chunk's size line is cut where any line is, whole or in pieces.
+func TestLongChunkLine(t *testing.T) {
+	steps := talk{get, "<HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;" + strings.Repeat("x", 100) + "\r\nok\r\n0\r\n\r\n"}.steps()
+	cfg := httpx.Config{Limits: httpx.Limits{Line: 50}}
+	for _, steps := range [][]step{steps, cut(steps, 70, 7)} {
+		d, _ := parse(t, cfg, httpx.ConnInfo{}, steps)
+		require.Equal(t, "#0 < HTTP/1.1 200 OK|Transfer-Encoding:chunked|=ok|[chunk_ext limit]", d.lines()[1])
+	}
+}

@@ -123,7 +123,7 @@ func TestTemplate(t *testing.T) {
 		`{{{method}}}\t\\{status}\n-`: "{GET}\t\\200\n-",
 		"{header:x}|{header:nope}":    `\x1b|-`,
 		"{resp_header:SERVER}":        "s",
-		"{flags}{answered}{bytes}":    "-true2",
+		"{flags}{answered}{bytes}":    "controltrue2",
 		"{informational}":             "-",
 		"{ttfb}":                      "0.002000",
 		"{time}":                      "2024-01-01T00:00:00.003000Z",
