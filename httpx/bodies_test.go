@@ -214,6 +214,41 @@ func TestDecoders(t *testing.T) {
 	require.Equal(t, before, runtime.NumGoroutine())
 }
 
+// TestReuse: what decoded one body decodes the next, whatever was wrong with the first.
+func TestReuse(t *testing.T) {
+	plain := words(3000)
+	var tk talk
+	var want []string
+	for i := range 60 {
+		coding := []string{"gzip", "deflate", "br", "zstd"}[i%4]
+		name := coding
+		if i%8 == 1 {
+			name = "raw deflate"
+		}
+		coded := encode(t, name, plain[i:])
+		body := string(plain[i:])
+		switch i / 4 % 3 {
+		case 1: // not coded at all
+			coded, body = []byte("plain text"), "?"
+		case 2: // cut
+			coded, body = coded[:len(coded)-9], "?"
+		}
+		tk = append(tk, get, response("Content-Encoding: "+coding+"\r\n", coded))
+		want = append(want, body)
+	}
+	before := runtime.NumGoroutine()
+	d, _ := parse(t, httpx.Config{Collect: true}, httpx.ConnInfo{}, tk.steps())
+	require.Equal(t, before, runtime.NumGoroutine())
+	for i, m := range d.list {
+		if m.Kind == httpx.Response && want[i/2] != "?" {
+			require.Equal(t, want[i/2], string(m.Body), "%d", i/2)
+			require.Empty(t, m.Flags.Strings())
+		} else if m.Kind == httpx.Response {
+			require.Equal(t, []string{"bad_coding"}, m.Flags.Strings())
+		}
+	}
+}
+
 func TestCollectLimits(t *testing.T) {
 	body := response("", words(1000))
 	d, p := parse(t, httpx.Config{Collect: true, Digest: true, Limits: httpx.Limits{Body: 100}}, httpx.ConnInfo{}, talk{get, body}.steps())

@@ -30,9 +30,11 @@ type coding uint8
 const (
 	noCoding coding = iota
 	gzipCoding
-	deflateCoding
+	deflateCoding // in the frame of zlib
+	bareDeflate   // without one
 	brotliCoding
 	zstdCoding
+	numCodings
 )
 
 // codingOf returns the coding with a name, noCoding for identity; not ok is one that is not understood.
@@ -101,7 +103,7 @@ func Decode(r io.Reader, codings []string, limits *Limits) (io.ReadCloser, error
 		return nil, ErrCodings
 	}
 	in := &meter{r: bufio.NewReader(r)}
-	return newChain(in, list, &full.Limits), nil
+	return newChain(in, list, &full.Limits, &readers{}), nil
 }
 
 // byteReader is what decoders read from, so that they take no more than they need.
@@ -133,9 +135,10 @@ func (m *meter) ReadByte() (byte, error) {
 
 // chain decodes one coding after the other.
 type chain struct {
-	in     *meter
-	limits *Limits
-	stages []stage
+	in      *meter
+	limits  *Limits
+	readers *readers
+	stages  []stage
 }
 
 // stage is one coding that is being undone.
@@ -145,11 +148,10 @@ type stage struct {
 	src   byteReader
 	r     io.Reader // made when it is first read
 	n     uint64    // bytes read from it
-	free  func()
 }
 
-func newChain(in *meter, list []coding, limits *Limits) *chain {
-	c := &chain{in: in, limits: limits, stages: make([]stage, len(list))}
+func newChain(in *meter, list []coding, limits *Limits, free *readers) *chain {
+	c := &chain{in: in, limits: limits, readers: free, stages: make([]stage, len(list))}
 	src := byteReader(in)
 	for i := range list {
 		s := &c.stages[i]
@@ -167,12 +169,12 @@ func (c *chain) Read(b []byte) (int, error) {
 	return c.stages[len(c.stages)-1].Read(b)
 }
 
-// Close frees what the stages hold.
+// Close gives back what the stages hold.
 func (c *chain) Close() error {
 	for i := range c.stages {
-		if s := &c.stages[i]; s.free != nil {
-			s.free()
-			s.free = nil
+		if s := &c.stages[i]; s.r != nil {
+			c.readers.put(s.c, s.r)
+			s.r = nil
 		}
 	}
 	return nil
@@ -197,34 +199,104 @@ func (s *stage) Read(b []byte) (int, error) {
 }
 
 func (s *stage) open() error {
-	switch s.c {
-	case gzipCoding:
-		r, err := gzip.NewReader(s.src)
-		if err != nil {
-			return err
+	src := s.src
+	if s.c == deflateCoding { // by the standard with a frame, by custom without
+		peeked := bufio.NewReaderSize(src, 16)
+		head, _ := peeked.Peek(2)
+		if len(head) < 2 || head[0]&0x0f != 8 || (uint(head[0])<<8|uint(head[1]))%31 != 0 {
+			s.c = bareDeflate
 		}
-		s.r = r
-	case deflateCoding: // zlib by the standard, bare by custom
-		src := bufio.NewReaderSize(s.src, 16)
-		head, _ := src.Peek(2)
-		if len(head) == 2 && head[0]&0x0f == 8 && (uint(head[0])<<8|uint(head[1]))%31 == 0 {
-			r, err := zlib.NewReader(src)
-			if err != nil {
-				return err
-			}
-			s.r = r
-			return nil
-		}
-		s.r = flate.NewReader(src)
-	case brotliCoding:
-		s.r = brotli.NewReader(s.src)
-	case zstdCoding:
-		r, err := zstd.NewReader(s.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
-		if err != nil {
-			return err
-		}
-		s.r, s.free = r, r.Close
-	default:
+		src = peeked
 	}
-	return nil
+	r, err := s.chain.readers.get(s.c, src)
+	s.r = r
+	return err
+}
+
+// readers keeps the readers of codings that are not in use.
+type readers struct {
+	free [numCodings][]io.Reader
+	bufs [][]byte
+}
+
+// maxFree is how many readers of a coding are kept, maxLarge how many of one that holds much memory.
+const (
+	maxFree  = 16
+	maxLarge = 1
+)
+
+// get returns a reader of a coding. If there is none because of an error in its first bytes, it is nil.
+func (p *readers) get(c coding, src byteReader) (io.Reader, error) {
+	var old io.Reader
+	if n := len(p.free[c]); n > 0 {
+		old = p.free[c][n-1]
+		p.free[c] = p.free[c][:n-1]
+	}
+	switch c {
+	case gzipCoding:
+		r, ok := old.(*gzip.Reader)
+		if !ok {
+			r = new(gzip.Reader)
+		}
+		return r, r.Reset(src)
+	case deflateCoding:
+		if r, ok := old.(zlib.Resetter); ok {
+			return old, r.Reset(src, nil)
+		}
+		r, err := zlib.NewReader(src)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	case bareDeflate:
+		if r, ok := old.(flate.Resetter); ok {
+			return old, r.Reset(src, nil)
+		}
+		return flate.NewReader(src), nil
+	case brotliCoding:
+		if r, ok := old.(*brotli.Reader); ok {
+			return r, r.Reset(src)
+		}
+		return brotli.NewReader(src), nil
+	default:
+		if r, ok := old.(*zstd.Decoder); ok {
+			return r, r.Reset(src)
+		}
+		r, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+}
+
+// put takes a reader that is not needed any more.
+func (p *readers) put(c coding, r io.Reader) {
+	most := maxFree
+	if c == brotliCoding || c == zstdCoding {
+		most = maxLarge
+	}
+	if len(p.free[c]) < most {
+		p.free[c] = append(p.free[c], r)
+	} else if z, ok := r.(*zstd.Decoder); ok {
+		z.Close()
+	}
+}
+
+// buffer returns a buffer to decode into.
+func (p *readers) buffer() []byte {
+	n := len(p.bufs)
+	if n == 0 {
+		return make([]byte, 8<<10)
+	}
+	b := p.bufs[n-1]
+	p.bufs = p.bufs[:n-1]
+	return b
+}
+
+// release takes a buffer that is not needed any more.
+func (p *readers) release(b []byte) {
+	if len(p.bufs) < maxFree {
+		p.bufs = append(p.bufs, b)
+	}
 }

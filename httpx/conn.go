@@ -18,7 +18,7 @@ type Conn struct {
 	finished  func(packet.Direction) bool // whether a direction is known to have ended with all its bytes; may be nil
 }
 
-// Open returns a new connection.
+// Open returns a new connection. Close ends it, and gives back what it holds.
 func (p *Parser) Open(info ConnInfo) *Conn {
 	p.stats.Conns++
 	c := &Conn{p: p, info: info}

@@ -22,10 +22,10 @@ type decoder struct {
 }
 
 // newDecoder returns a decoder of codings, which are in the order in which they were applied. It must be finished.
-func newDecoder(list []coding, limits *Limits) *decoder {
+func newDecoder(list []coding, limits *Limits, free *readers) *decoder {
 	d := &decoder{memory: memoryOf(list)}
 	d.meter.r = d
-	d.chain = newChain(&d.meter, list, limits)
+	d.chain = newChain(&d.meter, list, limits, free)
 	d.next, d.stop = iter.Pull(d.run)
 	return d
 }
@@ -36,7 +36,8 @@ var errStopped = errors.New("stopped")
 // run yields what it decodes, and nil when it needs more.
 func (d *decoder) run(yield func([]byte) bool) {
 	d.yield = yield
-	buf := make([]byte, 8<<10)
+	buf := d.chain.readers.buffer()
+	defer d.chain.readers.release(buf)
 	for {
 		n, err := d.chain.Read(buf)
 		if n > 0 && !yield(buf[:n]) {

@@ -106,7 +106,7 @@ func (c *Conn) startBody(m *Message) {
 		m.Flags |= FlagLimit
 		return
 	}
-	d := newDecoder(list, &cfg.Limits)
+	d := newDecoder(list, &cfg.Limits, &c.p.readers)
 	m.needs().decoder = d
 	c.p.decoding += d.memory
 }

@@ -24,6 +24,7 @@ type Parser struct {
 	stats     Stats
 	held      int             // bytes that wait, in all connections
 	collected int             // bytes of bodies, in all open exchanges
+	readers   readers         // of codings
 	decoding  int             // bytes of memory of decoders
 	fields    []Field         // scratch
 	spans     [][2]http1.Span // scratch
