@@ -38,8 +38,9 @@ func misplaced(p protocol, what string) error {
 		return fmt.Errorf("qualifier ip applied to %s", what)
 	case protoIPv6:
 		return fmt.Errorf("qualifier ip6 applied to %s", what)
+	default:
+		return fmt.Errorf("a protocol that has none is applied to %s", what)
 	}
-	return fmt.Errorf("a protocol that has none is applied to %s", what)
 }
 
 // host4 tests for an IPv4 address under a mask: in IPv4, ARP and RARP, or the one of these that is asked for.
@@ -84,8 +85,9 @@ func (c *compiler) host4(addr, mask uint32, q qualifier) (*node, error) {
 		return or(or(ip, arp), rarp), err
 	case protoDECnet:
 		return nil, errors.New("hosts of DECnet are not supported")
+	default:
+		return nil, misplaced(q.proto, "an IPv4 address")
 	}
-	return nil, misplaced(q.proto, "an IPv4 address")
 }
 
 // host6 tests for an IPv6 address under a mask of so many bits.
@@ -115,7 +117,7 @@ func (c *compiler) host6(addr netip.Addr, length uint32, q qualifier) (*node, er
 		if destination {
 			offset = 24
 		}
-		for i := uint32(0); i < 4; i++ {
+		for i := range uint32(4) {
 			mask := uint32(uint64(1<<32-1) << (32 - min(32, length-min(length, 32*i))))
 			if mask == 0 && i < 3 {
 				continue // the last word stands for all that are not tested
@@ -175,8 +177,9 @@ func (c *compiler) number(k uint32, q qualifier) (*node, error) {
 		return c.carried(k, q.proto)
 	case typeGateway:
 		return nil, errors.New("gateway requires a name")
+	default:
+		return nil, errors.New("syntax error: a number without a qualifier such as host or port")
 	}
-	return nil, errors.New("syntax error: a number without a qualifier such as host or port")
 }
 
 // name tests for what a name stands for.
@@ -196,8 +199,9 @@ func (c *compiler) name(name string, q qualifier) (*node, error) {
 		return nil, errors.New("gateway is not supported: names are not looked up")
 	case typeNet:
 		return nil, fmt.Errorf("unknown network %q: names are not looked up", name)
+	default:
+		return nil, fmt.Errorf("unknown host %q: names are not looked up", name)
 	}
-	return nil, fmt.Errorf("unknown host %q: names are not looked up", name)
 }
 
 func (c *compiler) carriedName(name string, within protocol) (*node, error) {
@@ -216,6 +220,7 @@ func (c *compiler) carriedName(name string, within protocol) (*node, error) {
 		case "isis":
 			k, ok = isoISIS, true
 		}
+	default:
 	}
 	if !ok {
 		return nil, fmt.Errorf("unknown protocol %q", name)
@@ -345,8 +350,9 @@ func (c *compiler) broadcast(p protocol) (*node, error) {
 		}
 		dst := c.at(sizeW, 16)
 		return and(ip, or(c.equal(dst, 0), c.equal(dst, 1<<32-1))), nil
+	default:
+		return nil, errors.New("only link-layer and IP broadcast filters supported")
 	}
-	return nil, errors.New("only link-layer and IP broadcast filters supported")
 }
 
 // multicast tests the destination.
@@ -369,6 +375,7 @@ func (c *compiler) multicast(p protocol) (*node, error) {
 			return nil, err
 		}
 		return and(ip6, c.equal(c.at(sizeB, 24), 255)), nil
+	default:
+		return nil, errors.New("only link-layer, IP and IPv6 multicast filters supported")
 	}
-	return nil, errors.New("only link-layer, IP and IPv6 multicast filters supported")
 }

@@ -50,6 +50,10 @@ func (e *Error) Error() string { return fmt.Sprintf("column %d: %v", e.Offset+1,
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
+func errTooLong() error {
+	return &Error{0, fmt.Errorf("program is longer than %d instructions", MaxInstructions)}
+}
+
 // Program is a compiled expression: instructions for a VM or a kernel, owned by the caller.
 type Program []bpf.RawInstruction
 
@@ -72,6 +76,9 @@ func Compile(link packet.LinkType, expr string) (Program, error) {
 	}
 	g := newGraph(c)
 	g.root = g.build(root, accept, reject)
+	if len(g.blocks) > 2*MaxInstructions { // more than the optimizer makes good, and its memory grows with the square
+		return nil, errTooLong()
+	}
 	g.optimize()
 	if g.root == reject {
 		return nil, &Error{0, ErrRejectsAll}

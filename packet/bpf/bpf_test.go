@@ -198,13 +198,21 @@ func TestLongJumps(t *testing.T) {
 	}
 }
 
+// TestTooLong: the longest expressions end in an error, not in much time or memory.
 func TestTooLong(t *testing.T) {
-	var expr strings.Builder
-	for i := range 2500 {
-		fmt.Fprintf(&expr, "ip[%d:4] = %d or ", i%10, i)
+	for name, part := range map[string]string{
+		"loads": "ip[%d:4] = %d or ", "one value": "ip[0:4] = %[2]d or ", "ports": "port %[2]d or ", "negated": "not port %[2]d and ",
+		"nets": "net 10.0.0.0/8 or host %[2]d or ", "sums": "ip[%d] + tcp[%d] = 1 or ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var expr strings.Builder
+			for i := 0; expr.Len() < bpf.MaxExpression-100; i++ {
+				fmt.Fprintf(&expr, part, i%10, i)
+			}
+			_, err := bpf.Compile(packet.LinkEthernet, expr.String()+"tcp")
+			require.ErrorContains(t, err, "instructions")
+		})
 	}
-	_, err := bpf.Compile(packet.LinkEthernet, expr.String()+"tcp")
-	require.ErrorContains(t, err, "instructions")
 }
 
 func TestDeepArithmetic(t *testing.T) {

@@ -75,8 +75,9 @@ func layoutOf(l packet.LinkType) (layout, bool) {
 		return layout{kind: linkLoop, payload: 4}, true
 	case packet.LinkPPP:
 		return layout{kind: linkPPP, linkType: 2, payload: 4}, true
+	default:
+		return layout{}, false
 	}
-	return layout{}, false
 }
 
 // compiler makes formulas of primitives.
@@ -198,11 +199,11 @@ func (c *compiler) family(k uint32) *node {
 
 // inLabels tests what follows a label that must be the last of its stack.
 func (c *compiler) inLabels(k uint32) (*node, error) {
-	version := uint32(0)
-	switch {
-	case k == etherIP:
+	var version uint32
+	switch k {
+	case etherIP:
 		version = 0x40
-	case k == etherIPv6:
+	case etherIPv6:
 		version = 0x60
 	default:
 		return nil, errors.New("unsupported protocol over mpls")

@@ -33,7 +33,7 @@ type emitter struct {
 
 func (e *emitter) put(op int, k uint32) {
 	if e.total++; e.total > MaxInstructions && e.err == nil {
-		e.err = &Error{0, fmt.Errorf("program is longer than %d instructions", MaxInstructions)}
+		e.err = errTooLong()
 	}
 	if e.err == nil {
 		e.code = append(e.code, bpf.RawInstruction{Op: uint16(op), K: k})
@@ -203,7 +203,7 @@ func (g *graph) link(order []blockID, sections []section) (Program, error) {
 		}
 	}
 	if size > MaxInstructions {
-		return nil, &Error{0, fmt.Errorf("program is longer than %d instructions", MaxInstructions)}
+		return nil, errTooLong()
 	}
 	program := make(Program, 0, size)
 	for _, id := range order {

@@ -1,5 +1,7 @@
 package bpf
 
+import "slices"
+
 // blockID numbers the blocks of a program.
 type blockID int32
 
@@ -82,9 +84,7 @@ func (g *graph) order() []blockID {
 		list = append(list, b)
 	}
 	visit(g.root)
-	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-		list[i], list[j] = list[j], list[i]
-	}
+	slices.Reverse(list)
 	return list
 }
 
@@ -167,9 +167,9 @@ func (g *graph) thread() bool {
 	renamed[accept] = accept
 	g.blocks = append(make([]block, 0, len(g.blocks)), block{}, block{})
 	clear(g.ids)
-	for i := len(order) - 1; i >= 0; i-- {
-		if b := next[order[i]]; known[order[i]] != nil {
-			renamed[order[i]] = g.block(block{b.test, renamed[b.onTrue], renamed[b.onFalse]})
+	for _, id := range slices.Backward(order) {
+		if b := next[id]; known[id] != nil {
+			renamed[id] = g.block(block{b.test, renamed[b.onTrue], renamed[b.onFalse]})
 		}
 	}
 	g.root = renamed[g.root]

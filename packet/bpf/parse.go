@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -85,7 +86,7 @@ func (p *parser) parse() (*node, error) {
 		return nil, p.errorf("syntax error at %s", p.shown())
 	}
 	if u.kind != unitTerm {
-		return nil, &Error{u.at, fmt.Errorf("syntax error: what is compared is not said")}
+		return nil, &Error{u.at, errors.New("syntax error: what is compared is not said")}
 	}
 	return u.node, nil
 }
@@ -167,7 +168,7 @@ func (p *parser) unit(q qualifier) (unit, error) {
 			return unit{}, err
 		}
 		if u.kind == unitArith {
-			return unit{}, &Error{u.at, fmt.Errorf("syntax error: a relation is missing")}
+			return unit{}, &Error{u.at, errors.New("syntax error: a relation is missing")}
 		}
 		u.node = not(u.node)
 		return u, nil
@@ -232,8 +233,9 @@ func (p *parser) relation() (op uint8, negate, ok bool) {
 		return jumpGT, true, true
 	case '<':
 		return jumpGE, true, true
+	default:
+		return 0, false, false
 	}
-	return 0, false, false
 }
 
 // precedence returns the operation of the current token, and how tightly it binds; "%" and "^" bind tightest to their
@@ -260,8 +262,9 @@ func (p *parser) precedence() (op uint8, binds, right int) {
 		return aluMOD, 9, 0
 	case '^':
 		return aluXOR, 9, 0
+	default:
+		return 0, -1, 0
 	}
-	return 0, -1, 0
 }
 
 // operators reads the operators, and what is right of them, that bind at least as tightly as least.
@@ -283,9 +286,9 @@ func (p *parser) operators(left operand, least int) (operand, bool, error) {
 		if k, ok := p.c.isConst(right.value); ok {
 			switch {
 			case k == 0 && (op == aluDIV || op == aluMOD):
-				return left, changed, &Error{at, fmt.Errorf("division by zero")}
+				return left, changed, &Error{at, errors.New("division by zero")}
 			case k > 31 && (op == aluLSH || op == aluRSH):
-				return left, changed, &Error{at, fmt.Errorf("shift by more than 31 bits")}
+				return left, changed, &Error{at, errors.New("shift by more than 31 bits")}
 			}
 		}
 		changed = true
@@ -317,7 +320,7 @@ func (p *parser) arithmetic(least int) (operand, error) {
 		return operand{}, err
 	}
 	if u.kind != unitNumber && u.kind != unitArith {
-		return operand{}, &Error{at, fmt.Errorf("syntax error: no number")}
+		return operand{}, &Error{at, errors.New("syntax error: no number")}
 	}
 	left, _, err := p.operators(p.asOperand(u), least)
 	return left, err
@@ -354,8 +357,9 @@ func (p *parser) primary(q qualifier) (unit, error) {
 		return unit{kind: unitID, node: n, q: q, at: at}, err
 	case tokenWord:
 		return p.word()
+	default:
+		return unit{}, p.errorf("syntax error at %s", p.shown())
 	}
-	return unit{}, p.errorf("syntax error at %s", p.shown())
 }
 
 func (p *parser) parentheses(q qualifier) (unit, error) {
@@ -457,7 +461,7 @@ func (p *parser) ipv4(text string, at int, q qualifier) (*node, error) {
 		}
 	}
 	if masked && q.typ != typeNet {
-		return nil, &Error{at, fmt.Errorf("mask syntax for networks only")}
+		return nil, &Error{at, errors.New("mask syntax for networks only")}
 	}
 	if masked && addr&^mask != 0 {
 		return nil, &Error{at, fmt.Errorf("non-network bits set in %q", p.src[at:p.at])}

@@ -1,6 +1,9 @@
 package bpf
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // word reads what starts with a keyword: a primitive, a load, or the length.
 func (p *parser) word() (unit, error) {
@@ -20,31 +23,31 @@ func (p *parser) word() (unit, error) {
 			return p.load(proto, at)
 		}
 	}
-	n, err := (*node)(nil), error(nil)
 	if p.token == tokenWord {
 		switch p.text {
 		case "src", "dst", "host", "net", "port", "portrange", "proto", "protochain", "gateway":
 			return p.qualified(proto, at)
 		case "broadcast", "multicast":
+			cast := p.c.multicast
 			if p.text == "broadcast" {
-				n, err = p.c.broadcast(proto)
-			} else {
-				n, err = p.c.multicast(proto)
+				cast = p.c.broadcast
 			}
+			n, err := cast(proto)
 			if err != nil {
 				return unit{}, &Error{at, err}
 			}
 			return unit{node: n}, p.advance()
 		}
 		if proto == protoNone {
-			n, err = p.other(word)
+			n, err := p.other(word)
 			return unit{node: n}, err
 		}
 		if unsupported(p.text) {
 			return unit{}, p.errorf("%q is not supported", p.text)
 		}
 	}
-	if n, err = p.c.protocol(proto); err != nil {
+	n, err := p.c.protocol(proto)
+	if err != nil {
 		return unit{}, &Error{at, err}
 	}
 	return unit{node: n}, nil
@@ -127,7 +130,7 @@ func (p *parser) qualified(proto protocol, at int) (unit, error) {
 		return unit{}, err
 	}
 	if u.kind != unitID {
-		return unit{}, &Error{u.at, fmt.Errorf("syntax error: no identifier after the qualifier")}
+		return unit{}, &Error{u.at, errors.New("syntax error: no identifier after the qualifier")}
 	}
 	return unit{node: u.node, q: u.q, at: at}, nil
 }
@@ -161,7 +164,7 @@ func (p *parser) operandOf(q qualifier) (unit, error) {
 	u, err := p.primary(q)
 	u.at = at
 	if err == nil && u.kind != unitID && u.kind != unitNumber {
-		err = &Error{at, fmt.Errorf("syntax error: no identifier after the qualifier")}
+		err = &Error{at, errors.New("syntax error: no identifier after the qualifier")}
 	}
 	return u, err
 }
@@ -257,7 +260,7 @@ func (p *parser) optionalNumber() (uint32, bool, error) {
 	}
 	u, err := p.parentheses(qualifier{})
 	if err == nil && u.kind != unitNumber {
-		err = &Error{u.at, fmt.Errorf("syntax error: no number")}
+		err = &Error{u.at, errors.New("syntax error: no number")}
 	}
 	return u.k, true, err
 }

@@ -91,14 +91,14 @@ func (c *compiler) protocol(p protocol) (*node, error) {
 		return c.carried(isoISIS, protoISO)
 	case protoCLNP:
 		return c.carried(isoCLNP, protoISO)
-	}
-	if types := isisTypes(p); types != nil {
-		return c.isis(types)
-	}
-	if p == protoLink {
+	case protoLink:
 		return nil, errors.New("link layer applied in wrong context")
+	default:
+		if types := isisTypes(p); types != nil {
+			return c.isis(types)
+		}
+		return nil, errors.New("not a valid protocol type")
 	}
-	return nil, errors.New("not a valid protocol type")
 }
 
 // isisTypes returns the packet types that a word stands for, in the order in which libpcap tests them.
@@ -118,8 +118,9 @@ func isisTypes(p protocol) []uint32 {
 		return []uint32{isisCSNPL1, isisCSNPL2}
 	case protoPSNP:
 		return []uint32{isisPSNPL1, isisPSNPL2}
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (c *compiler) isis(types []uint32) (*node, error) {
@@ -175,8 +176,9 @@ func (c *compiler) carried(k uint32, within protocol) (*node, error) {
 			return nil, err
 		}
 		return and(isis, c.equal(c.load(sizeB, noValue, c.payload+c.noSNAP+4), k)), nil
+	default:
+		return nil, errors.New("proto is not supported of this protocol")
 	}
-	return nil, errors.New("proto is not supported of this protocol")
 }
 
 // farthest bounds constant offsets: kernels take those with the highest bit set for something else than a place in the
@@ -227,6 +229,7 @@ func (c *compiler) field(p protocol, offset operand, size uint32) (operand, erro
 		}
 		guard := and(both(offset.guard, ip6), c.equal(c.at(sizeB, 6), 58))
 		return operand{c.load(code, offset.value, network+40), guard}, nil
+	default:
+		return operand{}, errors.New("index operation is not supported of this protocol")
 	}
-	return operand{}, errors.New("index operation is not supported of this protocol")
 }
