@@ -12,7 +12,8 @@
 // names of a built-in table. Also refused, each with its position: protochain, gateway, names and hosts of DECnet, byte
 // with & or |, primitives of 802.11, LLC, ATM, MTP and the OpenBSD packet filter, inbound and outbound but for
 // LINUX_SLL and LINUX_SLL2, ifindex but for LINUX_SLL2, and whatever looks inside of Geneve after the primitive geneve.
-// The netmask of ip broadcast is taken as unknown: it accepts 255.255.255.255 and 0.0.0.0 alone.
+// The netmask of ip broadcast is taken as unknown: it accepts 255.255.255.255 and 0.0.0.0 alone. An expression that no
+// frame can match is refused, too, which sometimes is seen where libpcap does not see it.
 package bpf
 
 import (
