@@ -50,6 +50,7 @@ func (t talk) steps() []step {
 		case s.text == "end":
 			s.end = true
 		default:
+			s.gap = 0
 			next[s.dir] += uint64(len(s.text))
 		}
 		list = append(list, s)

@@ -154,6 +154,7 @@ func (s *side) inTorn(x *piece) {
 	default:
 		rest := s.start
 		rest.b = bytes.Clone(s.torn)
+		s.torn = s.torn[:0]
 		s.wholeHead() // without a body, since the state is inTorn
 		s.state = seeking
 		s.again(&rest)
@@ -197,6 +198,7 @@ func (s *side) endMessage() {
 		s.wholeHead()
 	case inTorn:
 		s.p.c.skipped(s.dir, s.start.off, len(s.torn), &s.start.o)
+		s.torn = s.torn[:0]
 		s.wholeHead()
 	case inClose:
 		s.finish()

@@ -58,6 +58,9 @@ func torn() []message {
 		{"from a header into the last line before the next message", talk{get + next[1:], "<HTTP/1.1 204 OK\r\nX: ab", "<[20]", "<xy\r\n" + ok2[1:]}, []string{
 			gotGet, gotNext, "#0 < HTTP/1.1 204 OK|X:ab|[gap truncated]", gotOK,
 		}},
+		{"twice, with a start line between", talk{get + next[1:], "<HTTP/1.1 204 OK\r\nX: ab", "<[20]", "<HTTP/1.1 200 OK\r\n", "<[5]", "<x\r\nY: z\r\nContent-Length: 0\r\n\r\n"}, []string{
+			gotGet, gotNext, "#0 < HTTP/1.1 204 OK|X:ab|[gap truncated]", "#1 < HTTP/1.1 200 OK|Y:z|Content-Length:0|[gap]",
+		}},
 		{"in a start line's target", talk{">GET /abc", ">[10]", ">def HTTP/1.1\r\nHost: a\r\n\r\n", ok2}, []string{"#0 > GET /abc |Host:a|[gap]", gotOK2}},
 		{"in a start line's version", talk{">GET /abc HT", ">[10]", ">Host: a\r\nX: y\r\n\r\n", ok2}, []string{"#0 > GET /abc |X:y|[gap]", gotOK2}},
 		{"in a start line's method", talk{">GE", ">[10]", ">Host: a\r\nX: y\r\n\r\n" + next[1:], ok2}, []string{"#0" + gotNext[2:] + "|[skipped]", gotOK2}},
