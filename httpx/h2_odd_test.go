@@ -67,7 +67,7 @@ func TestH2Odd(t *testing.T) {
 			said := talk{s.raw(http2.FrameHeaders, 4, 1, "abcde").line()[:10]}
 			return append(said, "<[5]", s.data(1, true, "x").line())
 		}, []string{"#0 < HTTP/2 0 |=x|[gap state_lost]"}},
-		{"a promise of a stream that is there", func(c, s *h2side) talk {
+		{"a promise of a stream that is there", func(_, s *h2side) talk {
 			return talk{s.push(1, 1, h2get("/p")...).headers(1, true, answer...).line()}
 		}, []string{"#0 < HTTP/2 200 |:status:200"}},
 		{"a tunnel of another protocol", func(c, s *h2side) talk {

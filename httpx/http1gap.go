@@ -10,10 +10,12 @@ import (
 // gap takes the place of n bytes that are missing.
 func (p *http1c) gap(dir packet.Direction, _, n uint64) {
 	s := &p.sides[dir]
-	if s.state == inDoubt { // what was waited for does not come
+	switch s.state { // what was waited for does not come
+	case inDoubt:
 		s.settleDoubt()
-	} else if s.state == seeking {
+	case seeking:
 		s.find(true)
+	default:
 	}
 	at := p.c.dirs[dir].next - uint32(n)
 	s.next = at + uint32(n)
