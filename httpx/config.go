@@ -67,6 +67,9 @@ type Limits struct {
 	TotalHeld int
 	// Pending is the most requests of a connection that wait for their response. Default 4,096.
 	Pending int
+	// TotalPending is the most bytes, in memory, of the heads of requests that wait, in all connections. Each connection may
+	// have one in any case. Default 256 MiB.
+	TotalPending int
 	// Interim is the most responses with a status of 1xx that an exchange keeps; others are called back with only. Default 100.
 	Interim int
 	// Streams is the most streams of an HTTP/2 connection that are open at a time. Default 1,024.
@@ -99,6 +102,7 @@ func (c Config) complete() (Config, error) {
 		{"Held", &c.Limits.Held, 256 << 10},
 		{"TotalHeld", &c.Limits.TotalHeld, 64 << 20},
 		{"Pending", &c.Limits.Pending, 4096},
+		{"TotalPending", &c.Limits.TotalPending, 256 << 20},
 		{"Interim", &c.Limits.Interim, 100},
 		{"Streams", &c.Limits.Streams, 1024},
 		{"Frame", &c.Limits.Frame, 1 << 20},

@@ -43,7 +43,7 @@ const (
 	FlagChunkExt                        // chunk extensions
 	FlagBadChunk                        // chunk sizes or ends that make no sense, or are written oddly
 	FlagForbidden                       // framing fields where they are not allowed, as Content-Length in a 204
-	FlagTrailing                        // bytes behind the message belong to no message
+	FlagTrailing                        // bytes behind the message belong to no message; set when they come, which may be after its exchange
 	FlagLimit                           // something of it was dropped, or left coded, because of a limit
 	FlagBodyCut                         // Message.Body is not all of the body, because of a limit
 	FlagBomb                            // the body was cut, for it grew too much in decoding

@@ -3,6 +3,7 @@ package httpx
 import (
 	"bytes"
 	"math"
+	"weak"
 
 	"github.com/tcpfollow/tcpfollow/internal/http1"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -71,11 +72,12 @@ type side struct {
 	marks   []mark    // in seeking: where what is collected came from
 	sought  int       // bytes passed over, among which no message was found
 
-	prev    *Message // the last one
-	skipped bool     // bytes were skipped since
-	lost    bool     // it is not known how many messages there were since
-	lostAt  uint32   // this sequence number
-	next    uint32   // sequence number behind the last byte
+	prev    *Message              // the last one,
+	weak    weak.Pointer[Message] // if it is large, so that it can go when nobody has it
+	skipped bool                  // bytes were skipped since
+	lost    bool                  // it is not known how many messages there were since
+	lostAt  uint32                // this sequence number
+	next    uint32                // sequence number behind the last byte
 }
 
 func newHTTP1(c *Conn, tunneled bool) protocol {
@@ -165,8 +167,8 @@ func (s *side) skip(x *piece, n int) {
 	}
 	s.lose(x.o.Seq)
 	s.skipped = true
-	if s.prev != nil {
-		s.prev.Flags |= FlagTrailing
+	if prev := s.previous(); prev != nil {
+		prev.Flags |= FlagTrailing
 	}
 	s.p.c.skipped(s.dir, x.off, n, &x.o)
 	x.take(n)

@@ -24,6 +24,7 @@ type Parser struct {
 	stats     Stats
 	held      int             // bytes that wait, in all connections
 	collected int             // bytes of bodies, in all open exchanges
+	pending   int             // bytes of heads of requests that wait, in all connections
 	readers   readers         // of codings
 	decoding  int             // bytes of memory of decoders
 	fields    []Field         // scratch
@@ -88,7 +89,7 @@ type Stats struct {
 	LimitDecoders uint64
 	// LimitHeld counts times that bytes could wait no longer for the other direction: Limits.Held or Limits.TotalHeld.
 	LimitHeld uint64
-	// LimitPending counts requests that were given up because too many waited for their response: Limits.Pending.
+	// LimitPending counts requests that were given up because too many waited for their response: Limits.Pending or Limits.TotalPending.
 	LimitPending uint64
 	// LimitInterim counts exchanges that do not keep all of their responses: Limits.Interim.
 	LimitInterim uint64

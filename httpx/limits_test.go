@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 
@@ -305,5 +306,42 @@ func TestLongChunkLine(t *testing.T) {
 	for _, steps := range [][]step{steps, cut(steps, 70, 7)} {
 		d, _ := parse(t, cfg, httpx.ConnInfo{}, steps)
 		require.Equal(t, "#0 < HTTP/1.1 200 OK|Transfer-Encoding:chunked|=ok|[chunk_ext limit]", d.lines()[1])
+	}
+}
+
+// TestNothingKept: a connection that goes on does not keep what is large of messages that are over.
+func TestNothingKept(t *testing.T) {
+	for name, cfg := range map[string]httpx.Config{"bodies": {Collect: true}, "heads": {}} {
+		t.Run(name, func(t *testing.T) {
+			var responses []weak.Pointer[httpx.Message]
+			cfg.OnExchange = func(e *httpx.Exchange) { responses = append(responses, weak.Make(e.Response)) }
+			p, err := httpx.New(&cfg)
+			require.NoError(t, err)
+			var open []*httpx.Conn
+			header := ""
+			if name == "heads" {
+				header = "X: " + strings.Repeat("x", 50_000) + "\r\n"
+			}
+			steps := talk{get, response(header, words(200<<10))}.steps()
+			for range 20 {
+				c := p.Open(httpx.ConnInfo{})
+				open = append(open, c)
+				for _, s := range steps {
+					c.Data(s.dir, s.off, []byte(s.text), s.o)
+				}
+			}
+			runtime.GC()
+			kept := 0
+			for _, r := range responses {
+				if r.Value() != nil {
+					kept++
+				}
+			}
+			require.Len(t, responses, 20)
+			require.LessOrEqual(t, kept, 1)
+			for _, c := range open { // which were there until here
+				c.Close()
+			}
+		})
 	}
 }

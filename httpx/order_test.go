@@ -140,6 +140,12 @@ func TestPendingLimit(t *testing.T) {
 	require.Equal(t, uint64(10), p.Stats().Exchanges)
 	require.Contains(t, d.order, "exchange 5 [limit]")
 	require.Equal(t, "#6"+gotOK2[2:], d.lines()[10])
+	d, p = parse(t, httpx.Config{Limits: httpx.Limits{TotalPending: 3000}}, httpx.ConnInfo{}, tk.steps())
+	require.Equal(t, uint64(5), p.Stats().LimitPending, "some 600 bytes each")
+	require.Equal(t, "#5"+gotOK2[2:], d.lines()[10])
+	d, p = parse(t, httpx.Config{Limits: httpx.Limits{TotalPending: 1}}, httpx.ConnInfo{}, talk{get, ok2, get, ok2}.steps())
+	require.Zero(t, p.Stats().LimitPending, "one may wait")
+	require.Len(t, d.list, 4)
 }
 
 // TestManyPending: requests wait by the thousand, and get their responses in order.

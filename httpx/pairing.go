@@ -1,5 +1,7 @@
 package httpx
 
+import "weak"
+
 // pending is a request that waits for its response.
 type pending struct {
 	e   *Exchange
@@ -15,11 +17,22 @@ func (p *http1c) ask(s *side, m *Message) {
 	e.Request, m.Exchange = m, e
 	s.lost = false
 	e.open++
-	if p.waiting() >= p.c.p.cfg.Limits.Pending {
-		p.c.p.stats.LimitPending++
+	p.pending = append(p.pending, pending{e, s.start.o.Ack, s.start.o.Ack != 0})
+	all := p.c.p
+	all.pending += m.weight()
+	for p.waiting() > all.cfg.Limits.Pending || p.waiting() > 1 && all.pending > all.cfg.Limits.TotalPending {
+		all.stats.LimitPending++
 		p.pop(FlagLimit)
 	}
-	p.pending = append(p.pending, pending{e, s.start.o.Ack, s.start.o.Ack != 0})
+}
+
+// weight returns about how many bytes of memory the head of a message takes.
+func (m *Message) weight() int {
+	if m == nil {
+		return 0
+	}
+	const bare, field = 512, 40
+	return bare + len(m.Head) + field*len(m.Header)
 }
 
 func (p *http1c) waiting() int { return len(p.pending) - p.popped }
@@ -28,6 +41,7 @@ func (p *http1c) waiting() int { return len(p.pending) - p.popped }
 func (p *http1c) pop(flags Flags) {
 	e := p.pending[p.popped].e
 	p.pending[p.popped] = pending{}
+	p.c.p.pending -= e.Request.weight()
 	p.popped++
 	switch {
 	case p.popped == len(p.pending):
@@ -105,7 +119,8 @@ func after(a, b uint32) bool { return int32(a-b) > 0 }
 func (s *side) finish() {
 	m, p := s.m, s.p
 	e := m.Exchange
-	s.m, s.prev, s.state = nil, m, atStart
+	s.m, s.state = nil, atStart
+	s.remember(m)
 	s.collect.reset()
 	p.c.done(m)
 	e.open--
@@ -127,6 +142,31 @@ func (s *side) finish() {
 		}
 		p.turn(e)
 	}
+}
+
+// remember keeps the last message, whose flags may still change; of an exchange that is large, as long as others keep it.
+func (s *side) remember(m *Message) {
+	size := len(m.Head)
+	if q := m.Exchange.Request; q != nil && q != m {
+		size += len(q.Head)
+	}
+	s.prev = m
+	if !s.p.c.p.cfg.Collect && size <= maxIdle {
+		return
+	}
+	for i := range s.p.sides { // each of them has the other
+		if x := &s.p.sides[i]; x.prev != nil && x.prev.Exchange == m.Exchange {
+			x.prev, x.weak = nil, weak.Make(x.prev)
+		}
+	}
+}
+
+// previous returns the last message, nil if there is none or nobody keeps it.
+func (s *side) previous() *Message {
+	if s.prev != nil {
+		return s.prev
+	}
+	return s.weak.Value()
 }
 
 // upgrades reports whether a request asks for another protocol on its connection.

@@ -405,6 +405,7 @@ func TestHTTPLimits(t *testing.T) {
 		{says(t, get, bomb), "--max-decoders", "1000", ""},
 		{says(t, get, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br\r\nContent-Length: 3\r\n\r\nabc"), "--max-codings", "1", ""},
 		{says(t, get+get+get), "--max-pending", "1", ""},
+		{says(t, get+get+get), "--max-total-pending", "1", ""},
 		{says(t, get, "HTTP/1.1 100 x\r\n\r\nHTTP/1.1 100 x\r\n\r\n"+ok), "--max-interim", "1", "-o=json"},
 		{data + "web.pcap", "--max-header-table", "1", ""},
 		{data + "web.pcap", "--max-http2-frame", "1", ""},
