@@ -45,7 +45,7 @@ func (t talk) steps() []step {
 			Packet: uint64(i + 1), Time: int64(i+1) * 1e6, Seq: 1000 + uint32(s.off), Ack: 1000 + uint32(next[s.dir.Reverse()]),
 		}
 		switch _, err := fmt.Sscanf(s.text, "[%d]", &s.gap); {
-		case err == nil:
+		case err == nil && s.gap > 0:
 			next[s.dir] += s.gap
 		case s.text == "end":
 			s.end = true
