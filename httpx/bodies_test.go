@@ -211,7 +211,7 @@ func TestDecoders(t *testing.T) {
 	for _, c := range conns {
 		c.Close()
 	}
-	require.Equal(t, before, runtime.NumGoroutine())
+	require.LessOrEqual(t, runtime.NumGoroutine(), before) // those of other tests may end meanwhile
 }
 
 // TestReuse: what decoded one body decodes the next, whatever was wrong with the first.
@@ -238,7 +238,7 @@ func TestReuse(t *testing.T) {
 	}
 	before := runtime.NumGoroutine()
 	d, _ := parse(t, httpx.Config{Collect: true}, httpx.ConnInfo{}, tk.steps())
-	require.Equal(t, before, runtime.NumGoroutine())
+	require.LessOrEqual(t, runtime.NumGoroutine(), before)
 	for i, m := range d.list {
 		if m.Kind == httpx.Response && want[i/2] != "?" {
 			require.Equal(t, want[i/2], string(m.Body), "%d", i/2)
