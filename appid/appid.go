@@ -68,6 +68,8 @@ type Finding struct {
 	Answers []string
 	// Records are the addresses and aliases among the answers.
 	Records []Record
+	// Broken tells that the message, or the name in it, breaks off or is damaged: what is here came before that.
+	Broken bool
 }
 
 // Record is an answer of DNS that leads to an address.

@@ -12,26 +12,27 @@ const maxAnswers = 64
 
 // dnsMessage is what a DNS message says, as far as it could be read.
 type dnsMessage struct {
-	response bool
-	query    string
-	answers  []string
-	records  []Record
+	query   string
+	answers []string
+	records []Record
+	broken  bool
 }
 
 // parseDNS reads a DNS message (RFC 1035): its first question and its answers. What comes before a broken record is kept;
-// ok tells that there was a question, or an answer without one, as in mDNS.
+// ok tells that there was a question, or an answer without one, as in mDNS. What announces many more questions
+// than it has room for is no message.
 func parseDNS(b []byte) (m dnsMessage, ok bool) {
 	var p dnsmessage.Parser
-	h, err := p.Start(b)
-	if err != nil {
+	const many, header, shortest = 48, 12, 5 // questions, bytes of the header and of the question for the root
+	if _, err := p.Start(b); err != nil || be16(b[4:]) > many && be16(b[4:])*shortest > len(b)-header {
 		return m, false
 	}
-	m.response = h.Response
 	q, err := p.Question()
 	switch {
 	case err == nil:
 		m.query = dnsName(q.Name)
 		if p.SkipAllQuestions() != nil {
+			m.broken = true
 			return m, true
 		}
 	case err != dnsmessage.ErrSectionDone: //nolint:errorlint // returned as it is, by its documentation
@@ -40,10 +41,12 @@ func parseDNS(b []byte) (m dnsMessage, ok bool) {
 	for len(m.answers) < maxAnswers {
 		rh, err := p.AnswerHeader()
 		if err != nil {
+			m.broken = err != dnsmessage.ErrSectionDone //nolint:errorlint // as above
 			break
 		}
 		text, err := answer(&p, rh.Type)
 		if err != nil {
+			m.broken = true
 			break
 		}
 		switch rh.Type {

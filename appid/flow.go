@@ -273,7 +273,7 @@ func (e *Engine) dnsStream(st *State, in *Input, h *half, b []byte) {
 func (e *Engine) dns(st *State, in *Input, proto string, b []byte) bool {
 	m, ok := parseDNS(b)
 	if ok {
-		e.report(st, in, &Finding{Kind: KindDNS, Proto: proto, Query: m.query, Answers: m.answers, Records: m.records})
+		e.report(st, in, &Finding{Kind: KindDNS, Proto: proto, Query: m.query, Answers: m.answers, Records: m.records, Broken: m.broken})
 	}
 	return ok
 }

@@ -1,6 +1,7 @@
 package appid_test
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/binary"
@@ -98,11 +99,16 @@ func TestDNS(t *testing.T) {
 		require.Equal(t, []appid.Record{
 			{Owner: "www.example.com", Alias: "cdn.example.net"}, {Owner: "www.example.com", Addr: netip.MustParseAddr("192.0.2.7")},
 		}, found[0].Records)
+		require.False(t, found[0].Broken)
 	}
 	require.Empty(t, f.datagrams(5000, datagram{packet.ServerToClient, m}), "any other port")
 	found := f.datagrams(53, datagram{packet.ServerToClient, m[:len(m)-3]})
 	require.Len(t, found, 1)
 	require.Equal(t, []string{"cdn.example.net", "192.0.2.7"}, found[0].Answers, "what comes before the break")
+	require.True(t, found[0].Broken)
+	absurd := bytes.Clone(m)
+	absurd[4] = 0x73
+	require.Empty(t, f.datagrams(53, datagram{packet.ServerToClient, absurd}), "more questions than there is room for")
 	require.Empty(t, f.datagrams(53, datagram{packet.ClientToServer, []byte("this is not a message")}))
 }
 

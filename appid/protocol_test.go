@@ -275,6 +275,18 @@ func TestDHCPAndNetBIOS(t *testing.T) {
 	name += "CA\x00\x00\x20\x00\x01"
 	found = f.datagrams(137, datagram{packet.ClientToServer, []byte(name)})
 	require.Equal(t, "fileserver", found[1].Query)
+	require.False(t, found[1].Broken)
+	for at, want := range map[int]string{13: "", 14: "", 21: "file", 32: "fileserve", 44: "fileserver"} {
+		broken := []byte(name)
+		broken[at] = 'k'
+		found = f.datagrams(137, datagram{packet.ClientToServer, broken})
+		if want == "" {
+			require.Len(t, found, 1)
+			continue
+		}
+		require.Equal(t, want, found[1].Query)
+		require.True(t, found[1].Broken)
+	}
 	found = f.datagrams(138, datagram{packet.ClientToServer, append([]byte("\x11\x02\x00\x01\xc0\x00\x02\x01\x00\x8a\x00\x20\x00\x00"), name[12:]...)})
 	require.Equal(t, "fileserver", found[1].Query)
 	found = f.datagrams(1900, datagram{packet.ClientToServer, []byte("NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nUser-Agent: box/1\r\n\r\n")})

@@ -1,6 +1,7 @@
 package appid
 
 import (
+	"bytes"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -283,15 +284,15 @@ func (e *Engine) details(st *State, in *Input) {
 			e.report(st, in, f)
 		}
 	case "NetBIOS":
-		name := ""
-		switch {
-		case st.Server.Port() == 137 || st.Client.Port() == 137:
-			name = netbiosName(in.Data, 12)
-		case in.Data[0] <= 0x12: // a datagram, which names its sender (RFC 1002 §4.4.2)
-			name = netbiosName(in.Data, 14)
+		at := 12
+		if st.Server.Port() != 137 && st.Client.Port() != 137 {
+			at = 14 // a datagram, which names its sender (RFC 1002 §4.4.2)
+			if in.Data[0] > 0x12 {
+				return
+			}
 		}
-		if name != "" {
-			e.report(st, in, &Finding{Kind: KindNetBIOS, Proto: "netbios", Query: name})
+		if name, broken := netbiosName(in.Data, at); name != "" {
+			e.report(st, in, &Finding{Kind: KindNetBIOS, Proto: "netbios", Query: name, Broken: broken})
 		}
 	case "SSDP":
 		if h := &st.halves[in.Direction]; !h.started {
@@ -333,19 +334,21 @@ func dhcpOptions(b []byte) *Finding {
 	return f
 }
 
-// netbiosName returns the encoded name at a place of a message (RFC 1001 §14.1), without its type.
-func netbiosName(b []byte, at int) string {
+// netbiosName returns the encoded name at a place of a message (RFC 1001 §14.1), without its type: what comes before a
+// byte that encodes nothing is kept.
+func netbiosName(b []byte, at int) (name string, broken bool) {
 	if len(b) < at+34 || b[at] != 32 {
-		return ""
+		return "", true
 	}
 	b = b[at+1:]
-	name := make([]byte, 16)
-	for i := range name {
+	var decoded []byte
+	for i := range 16 {
 		hi, lo := b[2*i]-'A', b[2*i+1]-'A'
-		if hi > 15 || lo > 15 {
-			return ""
+		if broken = hi > 15 || lo > 15; broken {
+			break
 		}
-		name[i] = hi<<4 | lo
+		decoded = append(decoded, hi<<4|lo)
 	}
-	return hostName([]byte(strings.TrimRight(string(name[:15]), " \x00")))
+	decoded = decoded[:min(len(decoded), 15)]
+	return hostName(bytes.TrimRight(decoded, " \x00")), broken
 }

@@ -3,7 +3,9 @@
 //	go run ./ident TCPFOLLOW SHARED [-v]
 //
 // It reads SHARED/golden/nfstream/*.dis20.csv.gz, runs the program on SHARED/pcaps/ndpi, and joins by 5-tuple: the first
-// row of a flow that has a value counts, names in lower case and cut at 79 bytes, as NFStream cuts them.
+// row of a flow that has a value counts; of UDP, what was found between the row's first and last packet. Names are in lower case and
+// cut at 79 bytes, as NFStream cuts them, and bytes that no host name has are compared as nDPI writes them. JA4 says "i" of
+// a server name that is an IPv4 address, as nDPI's does.
 package main
 
 import (
@@ -20,7 +22,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // finding is a line of ident -o json, as far as it is compared.
@@ -31,6 +35,8 @@ type finding struct {
 	UserAgent                             string `json:"user_agent"`
 	ContentType                           string `json:"content_type"`
 	Parameters                            string `json:"dhcp_parameters"`
+	Time                                  time.Time
+	Kind                                  string
 }
 
 // columns are compared by themselves.
@@ -82,22 +88,31 @@ func run(program, shared string, verbose bool) error {
 // flowKey joins the two sides of a flow in either order.
 func flowKey(protocol, a, b string) string { return protocol + " " + min(a, b) + " " + max(a, b) }
 
-// findings runs the program and keeps the first value of each column of each flow.
-func findings(program, capture string) (map[string][]string, error) {
+// findings runs the program and returns what it finds in each flow.
+func findings(program, capture string) (map[string][]finding, error) {
 	out, err := exec.Command(program, "ident", "-q", "-o", "json", capture).Output()
 	const partial = 3
 	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != partial) {
 		return nil, err
 	}
-	flows := map[string][]string{}
+	flows := map[string][]finding{}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var f finding
 		if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
 			return nil, err
 		}
 		key := flowKey(map[string]string{"tcp": "6", "udp": "17"}[f.Transport], f.Client, f.Server)
-		if flows[key] == nil {
-			flows[key] = make([]string, len(columns))
+		flows[key] = append(flows[key], f)
+	}
+	return flows, nil
+}
+
+// values returns the columns of a row that lasts from one time to another, in milliseconds.
+func values(found []finding, from, to int64) []string {
+	row := make([]string, len(columns))
+	for _, f := range found {
+		if ms := f.Time.UnixMilli(); f.Transport == "udp" && (ms < from || ms > to) {
+			continue
 		}
 		master, _, _ := strings.Cut(f.App, ".")
 		name := first(f.SNI, f.Host, f.Query, f.HostName)
@@ -105,16 +120,20 @@ func findings(program, capture string) (map[string][]string, error) {
 		if f.Dir == "client" {
 			kind = "" // NFStream's is that of the response
 		}
+		if a, err := netip.ParseAddr(f.SNI); err == nil && a.Is4() && len(f.JA4) > 3 {
+			f.JA4 = f.JA4[:3] + "i" + f.JA4[4:]
+		}
 		for i, v := range []string{
 			strings.ToLower(name[:min(len(name), 79)]), first(f.JA4, f.HASSH, f.Parameters), first(f.JA3S, f.HASSHServer), f.UserAgent, kind, master,
 		} {
 			// nDPI goes on to the end for the protocol, and takes the name of the last DNS message.
-			if flows[key][i] == "" || v != "" && (i == len(columns)-1 || i == 0 && f.Query != "") {
-				flows[key][i] = v
+			last := i == len(columns)-1 || i == 0 && f.Kind == "dns"
+			if row[i] == "" || v != "" && last {
+				row[i] = v
 			}
 		}
 	}
-	return flows, nil
+	return row
 }
 
 func first(values ...string) string {
@@ -126,7 +145,7 @@ func first(values ...string) string {
 	return ""
 }
 
-func compare(capture, path string, ours map[string][]string, tallies []tally) error {
+func compare(capture, path string, ours map[string][]finding, tallies []tally) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -148,10 +167,9 @@ func compare(capture, path string, ours map[string][]string, tallies []tally) er
 	for _, row := range rows[1:] {
 		get := func(name string) string { return row[at[name]] }
 		key := flowKey(get("protocol"), endpoint(get("src_ip"), get("src_port")), endpoint(get("dst_ip"), get("dst_port")))
-		have := ours[key]
-		if have == nil {
-			have = make([]string, len(columns))
-		}
+		from, _ := strconv.ParseInt(get("bidirectional_first_seen_ms"), 10, 64)
+		to, _ := strconv.ParseInt(get("bidirectional_last_seen_ms"), 10, 64)
+		have := values(ours[key], from, to)
 		master, _, _ := strings.Cut(get("application_name"), ".")
 		if master == "Unknown" {
 			master = ""
@@ -178,15 +196,18 @@ func compare(capture, path string, ours map[string][]string, tallies []tally) er
 // escaped is a byte that JSON cannot hold, as tcpfollow prints it.
 var escaped = regexp.MustCompile(`\\x[0-9a-f]{2}`)
 
-// asNDPI returns a name as nDPI keeps it: without port, and with "?" for what is not visible ASCII.
+// asNDPI returns a name as nDPI keeps it: without port, with "?" for what is not visible ASCII, and "_" for "%".
 func asNDPI(name string) string {
 	if i := strings.LastIndexByte(name, ':'); i > 0 {
 		name = name[:i]
 	}
 	b := []byte(escaped.ReplaceAllString(name, "?"))
 	for i, c := range b {
-		if c < ' ' || c >= 0x7f {
+		switch {
+		case c < ' ' || c >= 0x7f:
 			b[i] = '?'
+		case c == '%':
+			b[i] = '_'
 		}
 	}
 	return string(b)

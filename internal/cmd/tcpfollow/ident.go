@@ -189,6 +189,7 @@ type jsonFinding struct {
 	HostName    string         `json:"hostname,omitempty"`
 	Parameters  string         `json:"dhcp_parameters,omitempty"`
 	ServerName  string         `json:"server_name,omitempty"`
+	Broken      bool           `json:"broken,omitempty"`
 	App         string         `json:"app"`
 	Category    string         `json:"category"`
 	Confidence  uint8          `json:"confidence"`
@@ -203,7 +204,7 @@ func (v *identView) json(st *appid.State, f *appid.Finding) {
 		ECH: f.ECH, Resumption: f.Resumption, Subject: text(f.Subject), Issuer: text(f.Issuer), Names: texts(f.Names),
 		Banner: text(f.Banner), HASSH: f.HASSH, HASSHServer: f.HASSHServer, Host: text(f.Host), UserAgent: text(f.UserAgent),
 		ContentType: text(f.ContentType), Query: text(f.Query), Answers: texts(f.Answers), HostName: text(f.HostName),
-		Parameters: f.Parameters, App: f.Flow.Name(), Category: f.Flow.Category, Confidence: uint8(f.Flow.Confidence), Guessed: f.Flow.Guessed,
+		Parameters: f.Parameters, Broken: f.Broken, App: f.Flow.Name(), Category: f.Flow.Category, Confidence: uint8(f.Flow.Confidence), Guessed: f.Flow.Guessed,
 	}
 	if f.ServerName == "" && f.Host == "" {
 		if n, ok := v.names.Lookup(st.Server.Addr(), v.now()); ok {
@@ -292,6 +293,9 @@ func (v *identView) text(st *appid.State, f *appid.Finding) {
 	}
 	if f.ECH {
 		parts = append(parts, "ech")
+	}
+	if f.Broken {
+		parts = append(parts, "broken")
 	}
 	if f.Flow.App != "" {
 		parts = append(parts, "app="+f.Flow.Name())
