@@ -304,6 +304,11 @@ func (e *Engine) datagram(st *State, in *Input) {
 			st.quic = new(quicReader)
 		}
 		st.quic.feed(int(in.Direction), in.Data, e.cfg.MaxBytes, func(version uint32, kind uint8, body []byte) {
+			if g, ok := parseCHLO(body); ok && version == quicQ050 {
+				g.version = version
+				e.chlo(st, in, &g)
+				return
+			}
 			e.hello(st, in, "quic", version, kind, body)
 		})
 	} else if looksLikeDTLS(in.Data) {
@@ -314,11 +319,7 @@ func (e *Engine) datagram(st *State, in *Input) {
 		}
 		r.feed(in.Data, e.cfg.MaxBytes, func(kind uint8, body []byte) { e.hello(st, in, "dtls", 0, kind, body) })
 	} else if g, ok := parseGQUIC(in.Data); ok {
-		f := &Finding{Kind: KindClientHello, Proto: "quic", ServerName: g.name, UserAgent: g.agent, QUICVersion: g.version}
-		if g.alpn != "" {
-			f.ALPN = []string{g.alpn}
-		}
-		e.report(st, in, f)
+		e.chlo(st, in, &g)
 	} else {
 		e.identify(st, in)
 		e.details(st, in)
@@ -327,6 +328,15 @@ func (e *Engine) datagram(st *State, in *Input) {
 		e.stats.LimitPackets++
 		*st = State{Transport: st.Transport, Client: st.Client, Server: st.Server, result: st.result, done: true}
 	}
+}
+
+// chlo reports the first message of a client of Google's QUIC.
+func (e *Engine) chlo(st *State, in *Input, g *gquic) {
+	f := &Finding{Kind: KindClientHello, Proto: "quic", ServerName: g.name, UserAgent: g.agent, QUICVersion: g.version}
+	if g.alpn != "" {
+		f.ALPN = []string{g.alpn}
+	}
+	e.report(st, in, f)
 }
 
 // certificate reports the first certificate of a chain.

@@ -62,16 +62,16 @@ func FuzzDatagram(f *testing.F) {
 
 // The frames of an Initial packet are the attacker's, too.
 func FuzzInitial(f *testing.F) {
-	f.Add(crypto(0, firefox()), crypto(100, firefox()), false)
-	f.Add([]byte{2, 1, 2, 1, 3, 0, 0, 6, 0, 4, 1, 0, 0, 0}, []byte{3, 0, 0, 0, 0, 1, 2, 3}, true)
-	f.Fuzz(func(t *testing.T, a, b []byte, v2 bool) {
+	f.Add(crypto(0, firefox()), crypto(100, firefox()), uint8(0))
+	q050 := crypto(0, chlo("SNI\x00", "a.example"))
+	q050[0] = 8
+	f.Add(q050, q050, uint8(2))
+	f.Add([]byte{2, 1, 2, 1, 3, 0, 0, 6, 0, 4, 1, 0, 0, 0}, []byte{3, 0, 0, 0, 0, 1, 2, 3}, uint8(1))
+	f.Fuzz(func(t *testing.T, a, b []byte, v uint8) {
 		if len(a) > 4000 || len(b) > 4000 {
 			return
 		}
-		version := uint32(1)
-		if v2 {
-			version = 0x6b3343cf
-		}
+		version := []uint32{1, 0x6b3343cf, 0x51303530}[v%3]
 		id := []byte{1, 2, 3, 4, 5, 6, 7, 8}
 		x := newFinder(t, nil)
 		for _, found := range x.datagrams(443,

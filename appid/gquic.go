@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// gquic is what a client of Google's QUIC says first, in the versions that say it in the clear: Q024 to Q046.
+// gquic is what a client of Google's QUIC says first: in the clear from Q024 to Q046, in an Initial packet in Q050.
 type gquic struct {
 	version           uint32
 	name, agent, alpn string
@@ -32,15 +32,25 @@ func parseGQUIC(b []byte) (g gquic, ok bool) {
 	if at < 0 {
 		return g, false
 	}
-	m := b[at+4:]
-	if len(m) < 4 {
+	version := g.version
+	g, ok = parseCHLO(b[at:])
+	g.version = version
+	return g, ok
+}
+
+// parseCHLO reads a client's message of Google's handshake: a tag, a table of tags with where their values end, and the
+// values. It is not ok before all of it is there.
+func parseCHLO(m []byte) (g gquic, ok bool) {
+	const header = 8 // CHLO, the number of tags, and two bytes of padding
+	if len(m) < header || string(m[:4]) != "CHLO" {
 		return g, false
 	}
-	n := int(binary.LittleEndian.Uint16(m))
-	if n == 0 || n > 128 || len(m) < 4+8*n {
+	n := int(binary.LittleEndian.Uint16(m[4:]))
+	m = m[header:]
+	if n == 0 || n > 128 || len(m) < 8*n {
 		return g, false
 	}
-	table, values := m[4:4+8*n], m[4+8*n:]
+	table, values := m[:8*n], m[8*n:]
 	from := 0
 	for ; len(table) > 0; table = table[8:] {
 		to := int(binary.LittleEndian.Uint32(table[4:]))

@@ -132,7 +132,7 @@ func TestDNSOverTCP(t *testing.T) {
 // The vectors of RFC 9001 appendix A and RFC 9369 appendix A are in quic_internal_test.go; this is the server's Initial
 // packet of RFC 9001 §A.3 behind a client's.
 func TestQUIC(t *testing.T) {
-	for name, version := range map[string]uint32{"1": 1, "2": 0x6b3343cf, "draft 22": 0xff000016, "draft 29": 0xff00001d, "draft 27": 0xff00001b} {
+	for name, version := range map[string]uint32{"1": 1, "2": 0x6b3343cf, "draft 22": 0xff000016, "draft 29": 0xff00001d, "draft 27": 0xff00001b, "T050": 0x54303530, "T051": 0x54303531} {
 		t.Run(name, func(t *testing.T) {
 			f := newFinder(t, nil)
 			id := unhex(t, "8394c8f03e515708")
@@ -162,6 +162,35 @@ func TestQUIC(t *testing.T) {
 	}
 	f := newFinder(t, nil)
 	require.Empty(t, f.datagrams(443, datagram{packet.ClientToServer, appid.SealInitial(1, 1, unhex(t, "8394c8f03e515708"), 0, crypto(0, firefox()))}))
+}
+
+// TestQ050: Google's handshake in the packets of the IETF's QUIC.
+func TestQ050(t *testing.T) {
+	const version = 0x51303530
+	message, id := chlo("PAD\x00", strings.Repeat("-", 200), "SNI\x00", "WWW.example.com", "UAID", "tester/1", "ALPN", "h3"), unhex(t, "8394c8f03e515708")
+	frame := func(offset int, b []byte) []byte {
+		f := crypto(offset, b)
+		f[0] = 8
+		return f
+	}
+	f := newFinder(t, nil)
+	whole := appid.SealInitial(version, 0, id, 1, frame(0, message))
+	a := appid.SealInitial(version, 0, id, 1, frame(0, message[:150]))
+	b := appid.SealInitial(version, 0, id, 2, frame(120, message[120:]))
+	for _, all := range [][]datagram{
+		{{packet.ClientToServer, whole}}, {{packet.ClientToServer, a}, {packet.ClientToServer, b}}, {{packet.ClientToServer, append(b, a...)}},
+	} {
+		found := f.datagrams(443, all...)
+		require.Len(t, found, 1)
+		require.Equal(t, appid.KindClientHello, found[0].Kind)
+		require.EqualValues(t, version, found[0].QUICVersion)
+		require.Equal(t, "www.example.com", found[0].ServerName)
+		require.Equal(t, "tester/1", found[0].UserAgent)
+		require.Equal(t, []string{"h3"}, found[0].ALPN)
+		require.Empty(t, found[0].JA4)
+	}
+	require.Empty(t, f.datagrams(443, datagram{packet.ClientToServer, a}))
+	require.Empty(t, f.datagrams(443, datagram{packet.ClientToServer, appid.SealInitial(version, 0, id, 1, crypto(0, message))}), "another version's frame")
 }
 
 // crypto returns a CRYPTO frame.

@@ -12,20 +12,32 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// quicVersion2 is the version number of RFC 9369.
-const quicVersion2 = 0x6b3343cf
+// Version numbers: that of RFC 9369, and those with which Google's QUIC went over to the packets of the IETF's. Q050 still
+// has Google's handshake in them, T050 and T051 have TLS.
+const (
+	quicVersion2 = 0x6b3343cf
+	quicQ050     = 0x51303530
+	quicT050     = 0x54303530
+	quicT051     = 0x54303531
+)
 
 // maxConnID is the longest connection ID (RFC 9000 §17.2).
 const maxConnID = 20
 
 // quicSalt returns the salt that Initial packets of a version are protected with, in hexadecimal, "" for a version that
-// is not known: RFC 9001 §5.2, RFC 9369 §3.3.1, and the drafts of RFC 9001, 22 to 34.
+// is not known: RFC 9001 §5.2, RFC 9369 §3.3.1, the drafts of RFC 9001, 22 to 34, and Google's as in QUICHE.
 func quicSalt(version uint32) string {
 	switch draft := version &^ 0xff; {
 	case version == 1:
 		return "38762cf7f55934b34d179ae6a4c80cadccbb7f0a"
 	case version == quicVersion2:
 		return "0dede3def700a6db819381be6e269dcbf9bd2ed9"
+	case version == quicQ050:
+		return "504574efd066fe2f9d945cfcdbd3a7f0d3b56b45"
+	case version == quicT050:
+		return "7ff579e5acd072915580304c43a2367c60488310"
+	case version == quicT051:
+		return "7a4edef4e7ccee5fa4506c19124fc8ccda6e033d"
 	case draft != 0xff000000:
 		return ""
 	}
@@ -240,7 +252,7 @@ func (r *quicReader) feed(side int, b []byte, limit int, each func(version uint3
 			continue
 		}
 		s := &r.sides[side]
-		if kind, body, ok := s.message(); ok {
+		if kind, body, ok := s.message(h.version); ok {
 			s.done = true
 			each(h.version, kind, body)
 			s.data, s.have = nil, nil
@@ -287,7 +299,10 @@ func (r *quicReader) crypto(side int, frames []byte, limit int) bool {
 			if !skipACK(&s, kind == 3) {
 				return false
 			}
-		case 6: // CRYPTO
+		case 6, 8: // CRYPTO, in Q050 the latter
+			if (kind == 8) != (r.version == quicQ050) {
+				return true
+			}
 			at, ok1 := varint(&s)
 			n, ok2 := varint(&s)
 			var b []byte
@@ -328,10 +343,15 @@ func skipACK(s *cryptobyte.String, ecn bool) bool {
 	return true
 }
 
-// message returns the first handshake message of a side, if it is whole.
-func (q *quicSide) message() (kind uint8, body []byte, ok bool) {
+// message returns the first handshake message of a side, if it is whole. That of Q050 is a table of tags, of no kind.
+func (q *quicSide) message(version uint32) (kind uint8, body []byte, ok bool) {
 	if len(q.have) == 0 || q.have[0].from != 0 || q.have[0].to < 4 {
 		return 0, nil, false
+	}
+	if version == quicQ050 {
+		body = q.data[:q.have[0].to]
+		_, ok = parseCHLO(body)
+		return 0, body, ok
 	}
 	end := 4 + int24(q.data[1:])
 	if q.have[0].to < end {

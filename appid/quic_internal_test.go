@@ -67,7 +67,7 @@ func TestServerInitial(t *testing.T) {
 	keys, err = initialKeys(quicVersion2, id)
 	require.NoError(t, err)
 	require.Equal(t, "91f73e2351d8fa91660e909f", hex.EncodeToString(keys[0].iv), "RFC 9369 §A.1")
-	_, err = initialKeys(0x51303530, id)
+	_, err = initialKeys(0x51303435, id)
 	require.Error(t, err)
 }
 
