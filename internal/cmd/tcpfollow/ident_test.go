@@ -87,6 +87,40 @@ func TestIdent(t *testing.T) {
 	require.NotEmpty(t, http[0]["host"])
 }
 
+// TestIdentHello: the segments of a hello in any order, and twice, give its name; without one of them they give none.
+func TestIdentHello(t *testing.T) {
+	c := &pktgen.Conversation{MSS: 20, AckEvery: -1}
+	c.Open().Client(clientHello()).Close(packet.ClientToServer)
+	const first, segments = 3, 4 // of the hello, behind the handshake
+	require.Equal(t, segments, (len(clientHello())+19)/20)
+	show := func(order ...int) []string {
+		path := filepath.Join(t.TempDir(), "hello.pcap")
+		frames := c.Trace().Pick(append([]int{0, 1, 2}, order...)...).Frames()
+		require.NoError(t, os.WriteFile(path, pktgen.Pcap(pktgen.PcapFormat{}, frames), 0o600))
+		var names []string
+		for _, row := range jsonLines[map[string]any](t, runOK(t, "ident", "-q", "-o", "json", path).stdout) {
+			if name, ok := row["sni"].(string); ok {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	for a := range segments {
+		var without []int
+		for i := range segments {
+			if i != a {
+				without = append(without, first+i)
+			}
+		}
+		require.Empty(t, show(without...), "without segment %d", a)
+		for b := range without {
+			order := append(append(append([]int(nil), without[:b]...), first+a), without[b:]...)
+			require.Equal(t, []string{"www.example.com"}, show(order...), "%v", order)
+			require.Equal(t, []string{"www.example.com"}, show(append(append([]int(nil), order...), order...)...), "%v twice", order)
+		}
+	}
+}
+
 func TestIdentLimits(t *testing.T) {
 	path := identCapture(t, 3)
 	r := run("ident", "-q", "--max-flows", "2", path)
