@@ -88,6 +88,8 @@ type Config struct {
 	MaxPackets int
 	// Applications maps host names to applications. Default is the table of the package.
 	Applications *Applications
+	// Classifiers tell further protocols; there is room for at least 32.
+	Classifiers []Classifier
 }
 
 // Stats counts what an [Engine] has seen.
@@ -113,7 +115,8 @@ type Engine struct {
 }
 
 // New returns an engine that calls found with every finding, and the flow it belongs to. The finding is owned by the
-// callee. A nil cfg is the default; the error is for negative limits.
+// callee. A nil cfg is the default; the error is for negative limits, and for
+// too many classifiers.
 func New(found func(*State, *Finding), cfg *Config) (*Engine, error) {
 	e := &Engine{found: found}
 	if cfg != nil {
@@ -134,7 +137,9 @@ func New(found func(*State, *Finding), cfg *Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e.prepare()
+	if err := e.prepare(); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 

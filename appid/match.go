@@ -19,14 +19,14 @@ type sample struct {
 	client, server []byte // streams: what each side sent first, as far as it is kept
 	data           []byte // datagrams: the one at hand
 	fromClient     bool   // and who sent it
-	ports          [2]uint16
+	flow           *State
 	rtp            *rtpState
 }
 
 // onPort reports whether one of the sides has one of these ports.
 func (s *sample) onPort(ports ...uint16) bool {
 	for _, p := range ports {
-		if s.ports[0] == p || s.ports[1] == p {
+		if s.flow.Client.Port() == p || s.flow.Server.Port() == p {
 			return true
 		}
 	}

@@ -63,8 +63,12 @@ func (c *candidates) add(i int)      { c[i/64] |= 1 << (i % 64) }
 func (c *candidates) drop(i int)     { c[i/64] &^= 1 << (i % 64) }
 
 // prepare lays out the tables of protocols.
-func (e *Engine) prepare() {
-	e.known = protocols()
+func (e *Engine) prepare() error {
+	list, err := e.plugged()
+	if err != nil {
+		return err
+	}
+	e.known = append(list, protocols()...)
 	e.guess = [2]map[uint16]int{{}, {}}
 	for i, p := range e.known {
 		if p.stream != nil {
@@ -81,6 +85,7 @@ func (e *Engine) prepare() {
 			}
 		}
 	}
+	return nil
 }
 
 // maxLead is how many bytes of each side signatures look at.
@@ -91,7 +96,7 @@ func (e *Engine) identify(st *State, in *Input) {
 	if st.result.Master != "" {
 		return
 	}
-	s := sample{fromClient: in.Direction == packet.ClientToServer, ports: [2]uint16{st.Client.Port(), st.Server.Port()}}
+	s := sample{fromClient: in.Direction == packet.ClientToServer, flow: st}
 	stream := st.Transport == packet.ProtoTCP
 	if stream {
 		for i, to := range [2]*[]byte{&s.client, &s.server} {
@@ -117,6 +122,9 @@ func (e *Engine) identify(st *State, in *Input) {
 		switch match(&s) {
 		case yes:
 			st.result.Master, st.result.Category, st.result.Confidence = p.name, p.category, ConfidenceDPI
+			if p.custom {
+				st.result.Confidence = ConfidenceCustom
+			}
 			e.report(st, in, &Finding{Kind: KindProtocol, Proto: strings.ToLower(p.name)})
 			return
 		case no:

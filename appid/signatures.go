@@ -11,6 +11,7 @@ type protocol struct {
 	stream         signature // of TCP; nil where there is none
 	datagram       signature // of UDP
 	tcp, udp       []uint16  // registered ports (IANA), for the guess
+	custom         bool      // a Classifier of the user
 }
 
 // protocols returns all that are known, the surest first: the first that matches counts. Names and categories are those
