@@ -160,8 +160,8 @@ func (f *TCPStreamFollower) FeedFrame(fr packet.Frame) Verdict {
 	return v
 }
 
-// FeedBatch follows the frames of a batch, faster than one by one and with the same result. When verdicts is not nil
-// it must be as long as the batch, and is filled.
+// FeedBatch follows the frames of a batch, faster than one by one and with the same result, and then lets the time pass
+// to its Clock. When verdicts is not nil it must be as long as the batch, and is filled.
 func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 	if f.busy || f.closed {
 		for i := range verdicts {
@@ -187,6 +187,10 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 				verdicts[start+i] = v
 			}
 		}
+	}
+	if b.Clock != 0 {
+		f.advance(b.Clock)
+		f.settleOthers()
 	}
 }
 

@@ -139,7 +139,16 @@ func (r *front) feed(b *packet.Batch) bool {
 			return false
 		}
 	}
-	return true
+	return b.Clock == 0 || r.pass(b.Clock)
+}
+
+// pass lets time pass without frames: in a round of its own, as steps of a round come before its last frame.
+func (r *front) pass(clock int64) bool {
+	if r.now != nil && r.now.frames > 0 && !r.send() || !r.begin() {
+		return false
+	}
+	r.follower.FeedBatch(&packet.Batch{Clock: clock}, nil)
+	return len(r.now.steps) == 0 || r.send()
 }
 
 // idle reports whether a shard has nothing to do.

@@ -40,11 +40,14 @@ const BatchSize = 64
 type Batch struct {
 	// Frames are the frames of the last read, in input order. Borrowed: valid until the source is read again.
 	Frames []Frame
+	// Clock, unless 0, is a time in nanoseconds since the Unix epoch up to which the source has given out all frames:
+	// timeouts may count on it. Sources that wait for frames set it while none come; others leave it 0.
+	Clock int64
 }
 
 // Source yields frames in order.
 type Source interface {
-	// ReadBatch replaces the frames of b by the next ones, at least one and at most [BatchSize].
-	// The error io.EOF, or whatever ended the input early, comes alone: b is then empty.
+	// ReadBatch replaces the frames of b by the next ones, at least one and at most [BatchSize]; or there are none, and
+	// b has a Clock. The error io.EOF, or whatever ended the input early, comes alone: b is then empty.
 	ReadBatch(b *Batch) error
 }
