@@ -53,6 +53,21 @@ func NewFlowKey(src, dst netip.AddrPort, proto uint8) FlowKey {
 	return k
 }
 
+// Set makes k the key for packets of IP protocol proto between two addresses as headers have them: 4 bytes each, or 16.
+// It does not allocate.
+func (k *FlowKey) Set(src, dst []byte, srcPort, dstPort uint16, proto uint8) {
+	if len(src) == 4 {
+		k.setIPv4(src, dst)
+	} else {
+		k.setIPv6(src, dst)
+	}
+	k.ports = uint32(srcPort)<<16 | uint32(dstPort)
+	k.tunnel, k.vlan, k.proto = 0, 0, proto
+}
+
+// Version returns the version of IP: 4, 6, or 0 for the zero key.
+func (k *FlowKey) Version() uint8 { return k.version }
+
 func (k *FlowKey) setIPv4(src, dst []byte) {
 	k.version = 4
 	k.src = [2]uint64{0, uint64(binary.BigEndian.Uint32(src))}
@@ -94,6 +109,12 @@ func (k FlowKey) VLAN() uint16 { return k.vlan }
 
 // Tunnel returns the tunnel identifier that counts as part of the key, 0 for none.
 func (k FlowKey) Tunnel() uint32 { return k.tunnel }
+
+// WithPorts returns the key with other ports.
+func (k FlowKey) WithPorts(src, dst uint16) FlowKey {
+	k.ports = uint32(src)<<16 | uint32(dst)
+	return k
+}
 
 // WithVLAN returns the key with id as a part of it.
 func (k FlowKey) WithVLAN(id uint16) FlowKey { k.vlan = id; return k }

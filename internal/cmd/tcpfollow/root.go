@@ -27,6 +27,6 @@ Exit status: 0 all went well, 1 an error, 2 wrong usage, 3 results are partial
 		Args:              cobra.NoArgs,
 		DisableAutoGenTag: true,
 	}
-	root.AddCommand(newFollow(), newList(), newHTTP(), newIdent(), newBench(), newLinks(), newBPF(), newMan(root))
+	root.AddCommand(newFollow(), newList(), newHTTP(), newIdent(), newMeter(), newBench(), newLinks(), newBPF(), newMan(root))
 	return root
 }

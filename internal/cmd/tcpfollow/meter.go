@@ -1,0 +1,273 @@
+package tcpfollow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tcpfollow/tcpfollow/internal/cli"
+	"github.com/tcpfollow/tcpfollow/meter"
+	"github.com/tcpfollow/tcpfollow/meter/nfpacket"
+	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
+)
+
+// metering is the command meter: its flags, and one run.
+type metering struct {
+	in     input // where frames come from; of its flags, those that make sense here
+	cfg    meter.Config
+	out    meterOutput
+	bpf    string
+	idle   string
+	active string
+	acct   uint8
+	order  string
+	rules  string
+	unit   string
+	plugs  []string
+
+	stderr  io.Writer
+	filter  *filter
+	set     *pcapfile.Set
+	meter   *meter.Meter
+	cut     []error
+	unknown map[packet.LinkType]uint64
+	seen    uint64
+}
+
+func newMeter() *cobra.Command {
+	m := &metering{cfg: meter.DefaultConfig(), unknown: map[packet.LinkType]uint64{}}
+	cmd := &cobra.Command{
+		Use:   "meter [flags] FILE...",
+		Short: "Print bidirectional flows with NFStream's features",
+		Long: `meter prints a row for each bidirectional flow, with the features of NFStream
+6.6.0: the same rows, numbers and order, byte for byte, where dissection is off.
+Its flags are NFStream's parameters. docs/from-nfstream.md says what differs.
+
+Rows are in NFStream's order by default, in which a long flow keeps back all that
+began after it; --order expiry does better. --rules strict decodes frames as the
+other commands do: all tunnels, fragments, captures cut by a snapshot length.`,
+		Example: `  tcpfollow meter --statistical-analysis -w flows.csv capture.pcap
+  tcpfollow meter -o json --columns src_ip,dst_ip,bidirectional_bytes capture.pcap
+  tcpfollow meter --order expiry --idle-timeout 15 day1/ -- udp`,
+		RunE: m.run,
+	}
+	m.flags(cmd)
+	return cmd
+}
+
+// flags adds the flags, NFStream's parameters first.
+func (m *metering) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.SortFlags = false
+	fl.StringArrayVarP(&m.in.files, "read", "r", nil, "capture `file` or directory to read, besides the arguments; may be repeated")
+	fl.BoolVar(&m.cfg.DecodeTunnels, "decode-tunnels", true, "enter GTP-U, CAPWAP and TZSP")
+	fl.StringVar(&m.bpf, "bpf-filter", "", "meter only frames that an `expression` accepts; words after -- are one, too")
+	fl.StringVar(&m.idle, "idle-timeout", "120", "end a flow after so many `seconds` without a packet; off never does")
+	fl.StringVar(&m.active, "active-timeout", "1800", "cut a flow after so many `seconds`; off never does")
+	fl.Uint8Var(&m.acct, "accounting-mode", 0, "what sizes are of: 0 frame, 1 IP packet, 2 transport, 3 payload")
+	fl.IntVar(&m.cfg.Dissections, "n-dissections", 20, "look into so many `packets` of a flow for its application, 0 to 255")
+	fl.BoolVar(&m.cfg.Statistics, "statistical-analysis", false, "add distributions of sizes and gaps, and counts of TCP flags")
+	fl.IntVar(&m.cfg.SPLT, "splt-analysis", 0, "add directions, sizes and gaps of the first `packets`, 0 to 65535")
+	fl.Uint64Var(&m.cfg.MaxFlows, "max-nflows", 0, "stop after so many `flows`")
+	m.out.flags(fl)
+	fl.StringVar(&m.order, "order", "nfstream", "order of rows: nfstream, first (packet), expiry")
+	fl.StringVar(&m.rules, "rules", "nfstream", "how frames are decoded: nfstream, strict")
+	fl.StringVar(&m.unit, "time-unit", "ms", "unit of times: ms, us, ns")
+	fl.BoolVar(&m.cfg.EndOnTCP, "tcp-end", false, "end flows at FIN and RST, too (expiration_id 2 and 3)")
+	fl.BoolVar(&m.cfg.KeepDirection, "keep-direction", false, "keep source and destination when the active timeout cuts a flow")
+	fl.StringArrayVar(&m.plugs, "plugin", nil, "add columns: `name` or name=argument; may be repeated: "+strings.Join(pluginNames(), ", "))
+	fl.IntVar(&m.cfg.MaxActive, "max-active", meter.DefaultMaxActive, "most `flows` known at a time")
+	fl.IntVar(&m.cfg.MaxWaiting, "max-waiting", meter.DefaultMaxWaiting, "most `flows` that wait for an earlier one, with --order first")
+	fl.Uint64VarP(&m.in.count, "count", "c", 0, "stop after so many frames")
+	fl.BoolVarP(&m.in.quiet, "quiet", "q", false, "no summary and no progress on standard error")
+	fl.IntVar(&m.in.file.MaxFrame, "max-frame", 0, "most captured `bytes` of one frame (default 16 MiB)")
+	fl.Int64Var(&m.in.file.MaxSkip, "max-skip", 0, "most decompressed `bytes` without a frame among them (default 1 GiB)")
+	fl.Int64Var(&m.in.file.MaxDecompressed, "max-decompressed", 0, "most `bytes` that a compressed file may hold (default no limit)")
+	fl.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "filter" {
+			name = "bpf-filter"
+		}
+		return pflag.NormalizedName(name)
+	})
+	cmd.SetFlagErrorFunc(m.out.bare(cmd))
+}
+
+// seconds reads a timeout.
+func seconds(flag, text string) (time.Duration, error) {
+	if text == "off" {
+		return meter.Never, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n > math.MaxUint64/1000 {
+		return 0, cli.Usage("--%s: %q is no number of whole seconds, nor off", flag, text)
+	}
+	if n > uint64(math.MaxInt64/time.Second) {
+		return meter.Never, nil // 292 years
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+// config completes the configuration.
+func (m *metering) config() (err error) {
+	if m.cfg.IdleTimeout, err = seconds("idle-timeout", m.idle); err != nil {
+		return err
+	}
+	if m.cfg.ActiveTimeout, err = seconds("active-timeout", m.active); err != nil {
+		return err
+	}
+	if m.acct > uint8(nfpacket.PayloadSize) {
+		return cli.Usage("--accounting-mode: %d is none of 0, 1, 2, 3", m.acct)
+	}
+	m.cfg.Accounting = nfpacket.Accounting(m.acct)
+	m.cfg.Compat65 = m.out.dialect == "nfstream-6.5"
+	if m.cfg.Order, err = choice("order", m.order, map[string]meter.Order{
+		"nfstream": meter.OrderNFStream, "first": meter.OrderFirst, "expiry": meter.OrderExpiry,
+	}); err != nil {
+		return err
+	}
+	if m.cfg.Rules, err = choice("rules", m.rules, map[string]meter.Rules{"nfstream": meter.RulesNFStream, "strict": meter.RulesStrict}); err != nil {
+		return err
+	}
+	if m.cfg.TimeUnit, err = choice("time-unit", m.unit, map[string]time.Duration{
+		"ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond,
+	}); err != nil {
+		return err
+	}
+	m.cfg.Plugins, err = newPlugins(m.plugs)
+	return err
+}
+
+// choice returns what a word stands for.
+func choice[T any](flag, word string, of map[string]T) (T, error) {
+	v, ok := of[word]
+	if !ok {
+		return v, cli.Usage("--%s: %q is none of %s", flag, word, strings.Join(slices.Sorted(maps.Keys(of)), ", "))
+	}
+	return v, nil
+}
+
+func (m *metering) run(cmd *cobra.Command, args []string) error {
+	m.in.expr, m.stderr = m.bpf, cmd.ErrOrStderr()
+	args, chosen, err := m.in.filter(cmd, args)
+	if err != nil {
+		return err
+	}
+	m.filter = chosen
+	files := append(slices.Clip(m.in.files), args...)
+	if len(files) == 0 {
+		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
+	}
+	if err := m.config(); err != nil {
+		return err
+	}
+	columns, err := meter.Columns(&m.cfg)
+	if err != nil {
+		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
+	}
+	m.in.file.SignedSeconds = m.cfg.Rules == meter.RulesNFStream
+	if m.set, err = pcapfile.OpenAll(files, &m.in.file); err != nil {
+		return err
+	}
+	defer m.set.Close()
+	rows, err := m.out.open(cmd.OutOrStdout(), m.stderr, columns, files)
+	if err != nil {
+		return err
+	}
+	var failed error
+	if m.meter, err = meter.New(func(f *meter.Flow) {
+		if failed == nil {
+			failed = rows.Write(f)
+		}
+	}, &m.cfg); err != nil {
+		rows.abort()
+		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
+	}
+	progress := cli.NewProgress(m.stderr, m.set.Size(), m.in.quiet)
+	err = m.follow(cmd.Context(), func(b *packet.Batch) error {
+		m.meter.FeedBatch(b)
+		progress.Update(m.set.BytesRead(), m.seen)
+		return failed
+	})
+	progress.Done()
+	err = firstError(err, m.meter.Flush(), failed)
+	if err != nil {
+		rows.abort()
+	} else {
+		err = rows.Close()
+	}
+	return m.summary(err, rows)
+}
+
+// follow reads the input to its end, or until no more is wanted.
+func (m *metering) follow(ctx context.Context, feed func(*packet.Batch) error) error {
+	var b packet.Batch
+	for ctx.Err() == nil && !m.meter.Done() && (m.in.count == 0 || m.seen < m.in.count) {
+		if err := m.set.ReadBatch(&b); errors.Is(err, io.EOF) {
+			return nil
+		} else if isPartial(err) {
+			m.cut = append(m.cut, err)
+			m.set.SkipFile()
+			continue
+		} else if err != nil {
+			return err
+		}
+		if m.filter != nil {
+			if err := m.filter.choose(&b); err != nil {
+				return err
+			}
+		}
+		if left := m.in.count - m.seen; m.in.count > 0 && uint64(len(b.Frames)) > left {
+			b.Frames = b.Frames[:left]
+		}
+		m.seen += uint64(len(b.Frames))
+		if err := feed(&b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summary says on standard error what was seen, and turns err into the command's.
+func (m *metering) summary(err error, rows *meterRows) error {
+	st := m.meter.Stats()
+	if !m.in.quiet {
+		fmt.Fprintf(m.stderr, "%s, %s, %s", cli.Count(st.Frames, "frame"), cli.Count(st.Packets, "packet"), cli.Count(st.Flows, "flow"))
+		if m.filter != nil {
+			fmt.Fprintf(m.stderr, ", %s filtered out", cli.Count(m.filter.rejected, "frame"))
+		}
+		for i, n := range st.Ignored {
+			if n > 0 {
+				fmt.Fprintf(m.stderr, ", %s ignored: %v", cli.Count(n, "frame"), nfpacket.Status(i))
+			}
+		}
+		if st.Backwards > 0 {
+			fmt.Fprintf(m.stderr, ", %s with a time before that of an earlier one", cli.Count(st.Backwards, "packet"))
+		}
+		fmt.Fprintln(m.stderr)
+		rows.report(m.stderr)
+	}
+	partial := m.cut
+	for _, l := range []limit{{st.Evicted, "--max-active"}, {st.Unsorted, "--max-waiting"}} {
+		if l.n > 0 {
+			partial = append(partial, fmt.Errorf("results are partial: limit reached: %s (%s)", l.name, cli.Count(l.n, "time")))
+		}
+	}
+	switch {
+	case len(partial) == 0:
+		return err
+	case err != nil:
+		return &cli.CodedError{Code: cli.ExitError, Err: errors.Join(append(partial, err)...)}
+	}
+	return cli.Partial(errors.Join(partial...))
+}
