@@ -135,7 +135,7 @@ func (c *CSV) bool(b []byte, v bool) []byte {
 // quote puts quotes around the field that starts at a place of b, if it takes them.
 func (c *CSV) quote(b []byte, start int) []byte {
 	field := b[start:]
-	if c.cfg.Dialect != DialectNFStream65 && bytes.IndexAny(field, ",\"\r\n") < 0 {
+	if c.cfg.Dialect != DialectNFStream65 && !bytes.ContainsAny(field, ",\"\r\n") {
 		return b
 	}
 	escape := byte('"')

@@ -67,7 +67,7 @@ type deciding struct {
 	frame     uint64
 	direction packet.Direction
 
-	name, parameters, host string
+	name, parameters string
 }
 
 func newDissector(cfg *Config) (*dissector, error) {

@@ -88,9 +88,6 @@ func (s *spread) add(size, now uint64, packets, last uint64) {
 	}
 }
 
-// flagOrder are the flags in the order of the columns.
-var flagOrder = [numFlags]packet.TCPFlags{packet.SYN, packet.CWR, packet.ECE, packet.URG, packet.ACK, packet.PSH, packet.RST, packet.FIN}
-
 // count adds the flags of a packet.
 func (s *statistics) count(direction uint8, flags packet.TCPFlags) {
 	for f := uint8(flags); f != 0; f &= f - 1 {

@@ -74,7 +74,7 @@ func (d *Decoder) Decode(f *packet.Frame, p *Packet) Status {
 	d.stats[s]++
 	if s == OK {
 		p.Time, p.Number = f.Time, f.Number
-		p.Sizes[RawSize] = uint32(uint16(max(f.Length, len(f.Data))))
+		p.Sizes[RawSize] = uint32(uint16(f.Length))
 	}
 	return s
 }
@@ -92,6 +92,7 @@ type walk struct {
 	tunnel uint32
 	proto  uint8 // as far as a header told it
 	frag   int   // the fragment field of the last IPv4 header, where the link tells that it is one
+	wifi   int   // bytes of the last header of 802.11 that was measured
 }
 
 func (w *walk) at(i int) int {
@@ -156,7 +157,7 @@ func (w *walk) internet() (again bool, s Status) {
 		}
 		w.proto = e.proto
 		if e.proto == protoIPv6 || e.proto == protoIPv4 {
-			w.ip += ipv6Header
+			w.ip = e.start
 			return true, OK
 		}
 		length = e.length

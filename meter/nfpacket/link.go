@@ -34,14 +34,18 @@ func (w *walk) linkLayer(start int) Status {
 		if w.at16(start) == 0 && w.at16(start+2) == 2 { // in network byte order alone
 			w.kind = etherIPv4
 		}
-	case packet.LinkPPP:
+	case packet.LinkPPP, packet.LinkCiscoHDLC:
 		w.ip, w.kind = start+2, w.at16(start)
-		if first := w.at(start); first == 0x0f || first == 0x8f {
+		if first := w.at(0); first == 0x0f || first == 0x8f { // of the frame, even within a tunnel
 			w.ip, w.kind = start+4, w.at16(start+2)
 		}
-	case packet.LinkPPPSerial, packet.LinkCiscoHDLC:
+	case packet.LinkPPPSerial:
 		w.ip, w.kind = start+4, w.at16(start+2)
-	case packet.LinkRaw, packet.LinkRawBSD, packet.LinkIPv4, packet.LinkIPv6:
+	case packet.LinkIPv4:
+		w.ip, w.kind = start, etherIPv4
+	case packet.LinkIPv6:
+		w.ip, w.kind = start, etherIPv6
+	case packet.LinkRaw, packet.LinkRawBSD:
 		w.ip, w.kind = start, etherIPv4
 		if w.at(start)>>4 == 6 {
 			w.kind = etherIPv6
@@ -66,10 +70,10 @@ func (w *walk) ethernet(start int) Status {
 	h := w.data[start : start+14]
 	w.p.DstMAC, w.p.SrcMAC = MAC(h[0:6]), MAC(h[6:12])
 	w.ip = start + 14
-	switch w.kind = w.at16(start + 12); {
-	case w.kind == 0:
-	case w.kind <= 1500: // a length (IEEE 802.3)
-		w.kind = 0
+	switch kind := w.at16(start + 12); {
+	case kind >= 1536:
+		w.kind = kind
+	case kind > 0 && kind <= 1500: // a length (IEEE 802.3); the type stays that of the frame outside, if there is one
 		dsap, ssap := w.at(w.ip), w.at(w.ip+1)
 		if dsap == sapSNAP || ssap == sapSNAP {
 			w.kind = int(bits.ReverseBytes16(uint16(w.at16(w.ip + 6))))
@@ -77,8 +81,6 @@ func (w *walk) ethernet(start int) Status {
 		} else if dsap == sapSTP || ssap == sapSTP {
 			return NotIP
 		}
-	case w.kind < 1536:
-		w.kind = 0
 	}
 	return OK
 }
@@ -101,11 +103,10 @@ func (w *walk) radiotap(start int) Status {
 	if w.at(wifi)&typeMask != typeData {
 		return NotIP
 	}
-	length := 0
 	if ds := w.at(wifi+1) & direction; ds == 1 || ds == 2 {
-		length = 26
+		w.wifi = 26
 	}
-	llc := wifi + length
+	llc := wifi + w.wifi
 	if len(w.data) < llc+8 {
 		return TooShort
 	}
@@ -113,6 +114,7 @@ func (w *walk) radiotap(start int) Status {
 		w.kind = w.at16(llc + 6)
 	}
 	w.ip = llc + 8
+	w.p.SrcMAC, w.p.DstMAC = MAC(w.data[wifi+10:wifi+16]), MAC(w.data[wifi+16:wifi+22])
 	return OK
 }
 

@@ -9,11 +9,14 @@ const (
 
 // tunnels looks into the UDP packet whose header is at udp. It reports true when there is another IP header to look at.
 func (w *walk) tunnels(udp int) (again bool, s Status) {
+	if len(w.data) < udp+udpHeader {
+		return false, TooShort
+	}
 	from, to := w.at16(udp), w.at16(udp+2)
 	inner := udp + udpHeader
 	switch {
 	case from == portGTP || to == portGTP:
-		w.gtp(inner)
+		return false, w.gtp(inner)
 	case from == portCAPWAP || to == portCAPWAP:
 		return w.capwap(inner), OK
 	case from == portTZSP || to == portTZSP:
@@ -23,7 +26,7 @@ func (w *walk) tunnels(udp int) (again bool, s Status) {
 }
 
 // gtp enters a T-PDU of GTP version 1 (3GPP TS 29.281 §5). What is within it is not looked at for further tunnels.
-func (w *walk) gtp(at int) {
+func (w *walk) gtp(at int) Status {
 	const (
 		version    = 1
 		tpdu       = 0xff
@@ -32,24 +35,35 @@ func (w *walk) gtp(at int) {
 	)
 	flags := w.at(at)
 	if flags>>5 != version || w.at(at+1) != tpdu {
-		return
+		return OK
 	}
 	at += 8
 	if flags&optional != 0 {
 		at += 4
 	}
 	if flags&extensions != 0 {
-		for w.at(at-1) != 0 {
+		for more := true; more; more = w.at(at-1) != 0 { // whether there is a first one is not asked
 			n := w.at(at) * 4
 			if n == 0 || at+n >= len(w.data) {
-				return
+				return OK
 			}
 			at += n
 		}
 	}
-	if v := w.at(at) >> 4; v == 4 || v == 6 {
-		w.ip, w.tunnel = at, TunnelGTP
+	if at >= len(w.data) {
+		return OK
 	}
+	switch w.at(at) >> 4 {
+	case 4:
+	case 6:
+		if len(w.data) < at+ipv6Header+w.at16(at+4) {
+			return BadLength
+		}
+	default:
+		return NotIP
+	}
+	w.ip, w.tunnel = at, TunnelGTP
+	return OK
 }
 
 // capwap enters a data packet that carries a frame of 802.11 (RFC 5415 §4.4).
@@ -78,14 +92,16 @@ func (w *walk) tzsp(at int) (again bool, s Status) {
 	if w.at(at) != 1 || w.at(at+1) != 0 || w.at16(at+2) != 1 {
 		return false, OK
 	}
-	at += header
+	if at += header; at == len(w.data) {
+		return false, OK
+	}
 	switch w.at(at) { // one tag, whatever follows
 	case 0, 1:
 		at++
 	default:
 		at += w.at(at + 1)
 	}
-	if at >= len(w.data) {
+	if len(w.data) < at+minCaptured {
 		return false, TooShort
 	}
 	if s := w.linkLayer(at); s != OK {
