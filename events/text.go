@@ -2,9 +2,7 @@ package events
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
 	"unicode/utf8"
 )
 
@@ -25,26 +23,4 @@ func Text(s string) string {
 		}
 	}
 	return string(b)
-}
-
-// Writer writes events as JSON, an object a line.
-type Writer struct{ enc *json.Encoder }
-
-// NewWriter returns a writer to w, which it does not buffer.
-func NewWriter(w io.Writer) *Writer {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return &Writer{enc}
-}
-
-// Write writes an event.
-func (w *Writer) Write(e *Event) error {
-	v := *e
-	for _, s := range []*string{
-		&v.Method, &v.Scheme, &v.Host, &v.URI, &v.URL, &v.Path, &v.Query, &v.Version, &v.UserAgent, &v.Referer, &v.RequestType, &v.Reason,
-		&v.ResponseVersion, &v.ContentType, &v.Location,
-	} {
-		*s = Text(*s)
-	}
-	return w.enc.Encode(&v)
 }

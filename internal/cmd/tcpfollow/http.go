@@ -210,10 +210,8 @@ func (r *httpRun) prepare(cmd *cobra.Command, in *input, fl *httpFlags, out io.W
 		return err
 	}
 	show := fields{redact: !fl.noRedact}
-	if fl.where != "" {
-		if r.filter, err = where.Compile(fl.where); err != nil {
-			return cli.Usage("--where: %w", err)
-		}
+	if r.filter, err = compileWhere(fl.where); err != nil {
+		return err
 	}
 	if fl.grep != "" {
 		if r.grep, err = regexp.Compile(fl.grep); err != nil {
@@ -311,6 +309,28 @@ func (r *httpRun) matches(v *events.Event) (bool, error) {
 		return true, nil
 	}
 	return r.filter.Match(v)
+}
+
+// compileWhere compiles the expression of --where, nil for none.
+func compileWhere(text string) (*where.Filter, error) {
+	if text == "" {
+		return nil, nil
+	}
+	f, err := where.Compile(text)
+	if err != nil {
+		return nil, cli.Usage("--where: %w", err)
+	}
+	return f, nil
+}
+
+// wanted reports whether a filter, which may be nil, lets an event through. What goes wrong is noted in failed.
+func wanted(f *where.Filter, e *events.Event, failed *error) bool {
+	if f == nil {
+		return true
+	}
+	yes, err := f.Match(e)
+	*failed = firstError(*failed, err)
+	return yes
 }
 
 // wanted reports whether an event was asked for.

@@ -13,6 +13,8 @@ import (
 
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/appid"
+	"github.com/tcpfollow/tcpfollow/events"
+	"github.com/tcpfollow/tcpfollow/events/where"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/names"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -20,8 +22,7 @@ import (
 
 func newIdent() *cobra.Command {
 	var in input
-	var output string
-	var apps string
+	var output, apps, filter string
 	v := &identView{}
 	cmd := &cobra.Command{
 		Use:   "ident [flags] FILE...",
@@ -33,10 +34,13 @@ HASSH; the first request and response of HTTP; every DNS message; names of DHCP 
 NetBIOS; and, of some seventy other protocols, which one it is. Host names are
 mapped to applications by a table, to which --apps adds. With -o json, server_name
 is what earlier packets called the server, where the finding itself names none.
+-o events prints the flat events of docs/events.md; --where takes an expression over
+their fields.
 
 The frame is the one that completed the finding.`,
 		Example: `  tcpfollow ident web.pcap
-  tcpfollow ident -o json web.pcap | jq -r 'select(.sni) | [.client, .sni, .ja4] | @tsv'`,
+  tcpfollow ident -o json web.pcap | jq -r 'select(.sni) | [.client, .sni, .ja4] | @tsv'
+  tcpfollow ident --where 'finding == "client_hello" && sni endsWith ".example"' web.pcap`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := in.config()
 			if err != nil {
@@ -49,8 +53,14 @@ The frame is the one that completed the finding.`,
 				v.print = v.json
 			case "text":
 				v.print = v.text
+			case "events":
+				w := events.NewWriter(v.out)
+				v.print = func(_ *appid.State, _ *appid.Finding, e *events.Event) { v.err = firstError(v.err, w.Write(e)) }
 			default:
-				return cli.Usage("-o: %q is none of text, json", output)
+				return cli.Usage("-o: %q is none of text, json, events", output)
+			}
+			if v.filter, err = compileWhere(filter); err != nil {
+				return err
 			}
 			if v.cfg.Applications, err = readApplications(apps); err != nil {
 				return err
@@ -90,7 +100,8 @@ The frame is the one that completed the finding.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&output, "output", "o", "text", "output format: text, json")
+	fl.StringVarP(&output, "output", "o", "text", "output format: text, json, events")
+	fl.StringVar(&filter, "where", "", "only findings for which an `expression` is true")
 	fl.StringVar(&apps, "apps", "", "`file` of more applications: host suffix, name and category a line, apart by tabs")
 	fl.IntVar(&v.cfg.MaxBytes, "max-bytes", 0, "most `bytes` of each side that are looked at (default 16384)")
 	fl.IntVar(&v.cfg.MaxPackets, "max-packets", 0, "most datagrams of a flow looked at without a finding (default 20)")
@@ -125,7 +136,9 @@ type identView struct {
 	flows      *appid.Datagrams
 	names      *names.Table
 	out        *bufio.Writer
-	print      func(*appid.State, *appid.Finding)
+	filter     *where.Filter
+	stream     uint64 // that is being fed
+	print      func(*appid.State, *appid.Finding, *events.Event)
 	err        error
 }
 
@@ -148,6 +161,7 @@ func (v *identView) data(s *tf.TCPStream) {
 	c, f := s.Chunk(), v.flow(s)
 	gap := f.gap[c.Direction]
 	f.gap[c.Direction] = false
+	v.stream = s.ID()
 	if v.engine.Feed(f.State, appid.Input{Direction: c.Direction, Data: c.Bytes, Gap: gap, Frame: v.session.follower.Frame()}) {
 		s.StopAll()
 	}
@@ -155,7 +169,14 @@ func (v *identView) data(s *tf.TCPStream) {
 
 func (v *identView) gap(s *tf.TCPStream, g tf.Gap) { v.flow(s).gap[g.Direction] = true }
 
-func (v *identView) found(st *appid.State, f *appid.Finding) { v.print(st, f) }
+// found shows a finding, if it was asked for.
+func (v *identView) found(st *appid.State, f *appid.Finding) {
+	e := events.OfFinding(st, f, v.stream, v.now())
+	e.Naming(v.names)
+	if wanted(v.filter, e, &v.err) {
+		v.print(st, f, e)
+	}
+}
 
 // jsonFinding is a line of ident -o json.
 type jsonFinding struct {
@@ -196,48 +217,21 @@ type jsonFinding struct {
 	Guessed     bool           `json:"guessed"`
 }
 
-func (v *identView) json(st *appid.State, f *appid.Finding) {
-	v.learn(st, f)
+func (v *identView) json(st *appid.State, f *appid.Finding, e *events.Event) {
 	row := jsonFinding{
-		Kind: f.Kind, Transport: transportName(st), Proto: f.Proto, Client: st.Client, Server: st.Server, Dir: f.Direction.String(),
-		Frame: f.Frame, Time: v.now(), SNI: text(f.ServerName), ALPN: texts(f.ALPN), JA3: f.JA3, JA4: text(f.JA4), JA3S: f.JA3S,
+		Kind: f.Kind, Transport: e.Transport, Proto: f.Proto, Client: st.Client, Server: st.Server, Dir: f.Direction.String(),
+		Frame: f.Frame, Time: e.Time, SNI: text(f.ServerName), ALPN: texts(f.ALPN), JA3: f.JA3, JA4: text(f.JA4), JA3S: f.JA3S, QUICVersion: e.QUICVersion,
 		ECH: f.ECH, Resumption: f.Resumption, Subject: text(f.Subject), Issuer: text(f.Issuer), Names: texts(f.Names),
 		Banner: text(f.Banner), HASSH: f.HASSH, HASSHServer: f.HASSHServer, Host: text(f.Host), UserAgent: text(f.UserAgent),
 		ContentType: text(f.ContentType), Query: text(f.Query), Answers: texts(f.Answers), HostName: text(f.HostName),
-		Parameters: f.Parameters, Broken: f.Broken, App: f.Flow.Name(), Category: f.Flow.Category, Confidence: uint8(f.Flow.Confidence), Guessed: f.Flow.Guessed,
+		Parameters: f.Parameters, Broken: f.Broken, App: e.App, Category: e.Category, Confidence: uint8(f.Flow.Confidence), Guessed: e.Guessed,
 	}
 	if f.ServerName == "" && f.Host == "" {
-		if n, ok := v.names.Lookup(st.Server.Addr(), v.now()); ok {
-			row.ServerName = n.Name
-		}
-	}
-	if f.QUICVersion != 0 {
-		row.QUICVersion = fmt.Sprintf("0x%08x", f.QUICVersion)
+		row.ServerName = e.ServerName
 	}
 	enc := json.NewEncoder(v.out)
 	enc.SetEscapeHTML(false)
 	v.err = firstError(v.err, enc.Encode(&row))
-}
-
-// learn notes what a finding says of addresses.
-func (v *identView) learn(st *appid.State, f *appid.Finding) {
-	source := names.DNS
-	if f.Proto != "dns" {
-		source = names.MDNS
-	}
-	records := make([]names.Record, len(f.Records))
-	for i, r := range f.Records {
-		records[i] = names.Record{Owner: r.Owner, Addr: r.Addr, Alias: r.Alias}
-	}
-	if len(records) > 0 {
-		v.names.Answer(f.Query, records, source, v.now())
-	}
-	if f.Kind == appid.KindHTTP {
-		v.names.Add(st.Server.Addr(), f.Host, names.Host, v.now())
-	}
-	if !f.ECH {
-		v.names.Add(st.Server.Addr(), f.ServerName, names.SNI, v.now())
-	}
 }
 
 // now is the time of the frame that is being followed.
@@ -256,14 +250,7 @@ func texts(list []string) []string {
 	return out
 }
 
-func transportName(st *appid.State) string {
-	if st.Transport == packet.ProtoTCP {
-		return "tcp"
-	}
-	return "udp"
-}
-
-func (v *identView) text(st *appid.State, f *appid.Finding) {
+func (v *identView) text(st *appid.State, f *appid.Finding, e *events.Event) {
 	parts := []string{f.Proto, string(f.Kind)}
 	for _, p := range []struct{ name, value string }{
 		{"", f.ServerName},
@@ -300,6 +287,6 @@ func (v *identView) text(st *appid.State, f *appid.Finding) {
 	if f.Flow.App != "" {
 		parts = append(parts, "app="+f.Flow.Name())
 	}
-	_, err := fmt.Fprintf(v.out, "%d %s %s > %s %s\n", f.Frame, transportName(st), st.Client, st.Server, strings.Join(parts, " "))
+	_, err := fmt.Fprintf(v.out, "%d %s %s > %s %s\n", f.Frame, e.Transport, st.Client, st.Server, strings.Join(parts, " "))
 	v.err = firstError(v.err, err)
 }

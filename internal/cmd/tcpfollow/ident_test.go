@@ -121,6 +121,39 @@ func TestIdentHello(t *testing.T) {
 	}
 }
 
+func TestIdentEvents(t *testing.T) {
+	path := identCapture(t, 2)
+	rows := jsonLines[map[string]any](t, runOK(t, "ident", "-q", "-o", "events", path).stdout)
+	require.Len(t, rows, 3)
+	require.Equal(t, []any{"ident", "client_hello", "www.example.com", "tcp", 0.0}, []any{rows[0]["kind"], rows[0]["finding"], rows[0]["sni"], rows[0]["transport"], rows[0]["stream"]})
+	require.Equal(t, []any{"dns", "a.example", "udp"}, []any{rows[1]["kind"], rows[1]["query"], rows[1]["transport"]})
+	require.NotContains(t, rows[1], "stream")
+	require.NotContains(t, rows[1], "method")
+	for _, output := range []string{"text", "json", "events"} {
+		got := runOK(t, "ident", "-q", "-o", output, "--where", `kind == "ident" && sni endsWith "example.com"`, path).stdout
+		require.Equal(t, 1, strings.Count(got, "\n"), output)
+		require.Contains(t, got, "www.example.com")
+	}
+	require.Empty(t, runOK(t, "ident", "-q", "--where", `"192.0.2.1" in answers`, path).stdout)
+	require.Equal(t, cli.ExitUsage, run("ident", "--where", "nope", path).code)
+	require.Equal(t, cli.ExitError, run("ident", "--where", `answers[3] == ""`, path).code)
+}
+
+func TestListEvents(t *testing.T) {
+	all := jsonLines[map[string]any](t, runOK(t, "ls", "-q", "-o", "events", data+"web.pcap").stdout)
+	require.Greater(t, len(all), 5)
+	for i, row := range all {
+		require.Equal(t, []any{"flow", float64(i), "syn", "fin"}, []any{row["kind"], row["stream"], row["opening"], row["ending"]})
+	}
+	for _, workers := range []string{"1", "2"} {
+		rows := jsonLines[row](t, runOK(t, "ls", "-q", "-o", "json", "--workers", workers, "--where", "client_port == 49503 || server_missing > 0", data+"web.pcap").stdout)
+		require.Len(t, rows, 2)
+		require.Equal(t, []uint64{2, 7}, []uint64{rows[0].Stream, rows[1].Stream})
+	}
+	require.Equal(t, cli.ExitUsage, run("ls", "--where", "1", data+"web.pcap").code)
+	require.Equal(t, cli.ExitError, run("ls", "--where", `flags[0] == ""`, data+"web.pcap").code)
+}
+
 func TestIdentLimits(t *testing.T) {
 	path := identCapture(t, 3)
 	r := run("ident", "-q", "--max-flows", "2", path)

@@ -72,7 +72,7 @@ func TestUsage(t *testing.T) {
 		{"unknown flag: --bogus", []string{"follow", "--bogus", file}},
 		{"unknown flag: --bogus", []string{"--bogus"}},
 		{`-o: "xml" is none of text, json`, []string{"follow", "-o", "xml", file}},
-		{`-o: "xml" is none of text, json, csv`, []string{"ls", "-o", "xml", file}},
+		{`-o: "xml" is none of text, json, csv, events`, []string{"ls", "-o", "xml", file}},
 		{`--raw: "both" is none of client, server`, []string{"follow", "--raw", "both", file}},
 		{`--color: "red" is none of auto, always, never`, []string{"follow", "--color", "red", file}},
 		{`--engine: "x" is none of native, gopacket`, []string{"ls", "--engine", "x", file}},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	tf "github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/events"
+	"github.com/tcpfollow/tcpfollow/events/where"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/packet"
 )
@@ -46,7 +49,7 @@ type streamRow struct {
 	ServerSHA256    string      `json:"server_sha256,omitempty"`
 	Layers          string      `json:"layers,omitempty"`
 
-	halves [2]tf.Half // to list the gaps of
+	info tf.StreamInfo
 }
 
 // lister collects the rows of ls and prints them in the order of opening, each as soon as all before it are there.
@@ -57,6 +60,7 @@ type lister struct {
 	waiting map[uint64]*streamRow
 	digests bool
 	tunnels bool
+	filter  *where.Filter
 	layers  map[uint64]string // of the streams that are open, by the first packet of each
 	err     error
 }
@@ -66,7 +70,7 @@ type digests [2]hash.Hash
 
 func newList() *cobra.Command {
 	var in input
-	var output string
+	var output, filter string
 	var compare bool
 	l := &lister{waiting: map[uint64]*streamRow{}, layers: map[uint64]string{}}
 	cmd := &cobra.Command{
@@ -78,10 +82,15 @@ Bytes are those delivered; what is missing is listed apart, as [offset, length].
 start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 (mid). end is one of fin, reset, refused, timeout, superseded, evicted, eof.`,
 		Example: `  tcpfollow ls http.pcap
-  tcpfollow ls -o json --digests day1/ | jq 'select(.server_gaps != [])'`,
+  tcpfollow ls -o json --digests day1/ | jq 'select(.server_gaps != [])'
+  tcpfollow ls --where 'server_port == 443 && ending == "reset"' day1/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "text" && output != "json" && output != "csv" {
-				return cli.Usage("-o: %q is none of text, json, csv", output)
+			if !slices.Contains([]string{"text", "json", "csv", "events"}, output) {
+				return cli.Usage("-o: %q is none of text, json, csv, events", output)
+			}
+			var err error
+			if l.filter, err = compileWhere(filter); err != nil {
+				return err
 			}
 			cfg, err := in.config()
 			if err != nil {
@@ -108,7 +117,8 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 			return f.run(&in, cmd, args, cfg, j)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "output format: text, json, csv")
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "output format: text, json, csv, events")
+	cmd.Flags().StringVar(&filter, "where", "", "only streams for which an `expression` over the fields of -o events is true")
 	cmd.Flags().BoolVar(&l.digests, "digests", false, "add the SHA-256 of what each side sent")
 	cmd.Flags().BoolVar(&l.tunnels, "tunnels", false, "add the headers around each stream's first packet")
 	cmd.Flags().BoolVar(&compare, "compare", true, "keep payload in memory, to compare late copies of bytes with it")
@@ -157,7 +167,7 @@ func (l *lister) row(s *tf.TCPStream) *streamRow {
 		Frame: info.Opened, Packets: info.Packets, ClientBytes: c.Bytes, ServerBytes: v.Bytes,
 		Duplicates: info.Duplicates, ClientMissing: c.Missing, ServerMissing: v.Missing,
 		ClientConflicts: c.Conflicts, ServerConflicts: v.Conflicts, ClientUrgent: c.Urgent, ServerUrgent: v.Urgent,
-		halves: info.Halves,
+		info: info,
 	}
 	if l.digests {
 		d, ok := s.User().(*digests)
@@ -172,7 +182,7 @@ func (l *lister) row(s *tf.TCPStream) *streamRow {
 // add takes a row when its stream has ended.
 func (l *lister) add(stream uint64, row *streamRow) {
 	row.Stream = stream
-	row.ClientGaps, row.ServerGaps = l.session.gapList(&row.halves[0]), l.session.gapList(&row.halves[1])
+	row.ClientGaps, row.ServerGaps = l.session.gapList(&row.info.Halves[0]), l.session.gapList(&row.info.Halves[1])
 	row.Layers = l.layers[row.Stream]
 	delete(l.layers, row.Stream)
 	l.waiting[row.Stream] = row
@@ -183,10 +193,17 @@ func (l *lister) add(stream uint64, row *streamRow) {
 		}
 		delete(l.waiting, l.next)
 		l.next++
-		if l.err == nil {
+		if l.err == nil && (l.filter == nil || wanted(l.filter, row.event(), &l.err)) {
 			l.err = l.print(row)
 		}
 	}
+}
+
+// event returns the row as an event.
+func (r *streamRow) event() *events.Event {
+	e := events.OfStream(&r.info)
+	e.Stream = r.Stream
+	return e
 }
 
 // output sets l.print for a format, and returns what finishes it.
@@ -196,6 +213,10 @@ func (l *lister) output(format string, w io.Writer) (flush func() error, err err
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		l.print = func(r *streamRow) error { return enc.Encode(r) }
+		return func() error { return nil }, nil
+	case "events":
+		ew := events.NewWriter(w)
+		l.print = func(r *streamRow) error { return ew.Write(r.event()) }
 		return func() error { return nil }, nil
 	case "csv":
 		cw := csv.NewWriter(w)
