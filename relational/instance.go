@@ -1,99 +1,40 @@
 package relational
 
 import (
-	"container/heap"
+	"cmp"
 	"errors"
 	"slices"
 	"time"
 )
 
-// instance is an open flow.
+// instance is an open flow: what is touched to find it and to go on with it, in 64 bytes. What is not lies in its record.
 type instance[T any, F Flow[T]] struct {
-	flow       F
-	events     []T
-	seq        uint64
-	first      int64
-	last       int64
-	key        string
-	filed      bool   // under key, else among those that are offered every event
-	open       bool   // it is among the open flows
-	dead       Reason // not Matched: it ended while an event was offered
-	marked     bool   // something happened to it, see Type.marked
-	start, end links[T, F]
+	filing
+	dead   Reason // not Matched: it ended while an event was offered
+	open   bool   // it is among the open flows
+	marked bool   // something happened to it, see Type.marked
+	flow   F
+	seq    uint64
+	last   int64
+	to     uint64
 }
 
-// links are an instance's neighbours in a lane.
-type links[T any, F Flow[T]] struct{ prev, next *instance[T, F] }
-
-// lane is a list of instances in some order.
-type lane[T any, F Flow[T]] struct {
-	first, last *instance[T, F]
-	second      bool // uses the second pair of links
+// record is the rest of an instance.
+type record[T any] struct {
+	first  int64
+	from   uint64
+	events []T
+	part   uint32 // the filing under its partition, 0 without one
+	sooner uint32 // by the times of the latest events, with MaxGap only
+	later  uint32
 }
 
-func (l *lane[T, F]) links(i *instance[T, F]) *links[T, F] {
-	if l.second {
-		return &i.end
-	}
-	return &i.start
-}
-
-func (l *lane[T, F]) append(i *instance[T, F]) {
-	x := l.links(i)
-	x.prev, x.next = l.last, nil
-	if l.last != nil {
-		l.links(l.last).next = i
-	} else {
-		l.first = i
-	}
-	l.last = i
-}
-
-func (l *lane[T, F]) remove(i *instance[T, F]) {
-	x := l.links(i)
-	if x.prev != nil {
-		l.links(x.prev).next = x.next
-	} else {
-		l.first = x.next
-	}
-	if x.next != nil {
-		l.links(x.next).prev = x.prev
-	} else {
-		l.last = x.prev
-	}
-	*x = links[T, F]{}
-}
-
-// bucket is the open flows that wait for one key, in the order in which they started.
-type bucket[T any, F Flow[T]] struct{ list []*instance[T, F] }
-
-func (b *bucket[T, F]) add(i *instance[T, F]) {
-	at := len(b.list)
-	for at > 0 && b.list[at-1].seq > i.seq {
-		at--
-	}
-	b.list = slices.Insert(b.list, at, i)
-}
-
-func (b *bucket[T, F]) remove(i *instance[T, F]) {
-	at, ok := slices.BinarySearchFunc(b.list, i.seq, func(x *instance[T, F], seq uint64) int {
-		switch {
-		case x.seq < seq:
-			return -1
-		case x.seq > seq:
-			return 1
-		}
-		return 0
-	})
-	if ok {
-		b.list = slices.Delete(b.list, at, at+1)
-	}
-}
-
-func (i *instance[T, F]) match() *Match[T, F] {
-	m := &Match[T, F]{Flow: i.flow, Events: slices.Clone(i.events), Seq: i.seq}
-	if i.first != 0 || i.last != 0 {
-		m.Start, m.End = time.Unix(0, i.first).UTC(), time.Unix(0, i.last).UTC()
+// match returns what an open flow is by now.
+func (t *Type[T, F]) match(n uint32) *Match[T, F] {
+	i, r := t.at(n), t.record(n)
+	m := &Match[T, F]{Flow: i.flow, Events: r.events, Seq: i.seq, From: r.from, To: i.to}
+	if r.first != 0 || i.last != 0 {
+		m.Start, m.End = time.Unix(0, r.first).UTC(), time.Unix(0, i.last).UTC()
 	}
 	return m
 }
@@ -106,51 +47,80 @@ func (t *Type[T, F]) attach(s *Stream[T]) error {
 	return nil
 }
 
-// candidates collects into t.offered the open flows that an event concerns, the oldest first, and into t.keys its keys. It
-// reports false if the event concerns no flow of this type.
+// candidates collects into t.offered the open flows that an event concerns, the oldest first, and into t.sums what stands
+// for its keys. It reports false if the event concerns no flow of this type.
 func (t *Type[T, F]) candidates(ev T) bool {
-	t.offered, t.keys = t.offered[:0], t.keys[:0]
+	t.offered = t.offered[:0]
+	if !t.summed(ev) {
+		return false
+	}
+	if t.open == 0 {
+		return true
+	}
+	chains := 0
+	for _, k := range t.sums {
+		chains += t.collect(k)
+	}
+	if t.anyKey > 0 {
+		chains += t.collect(hashed{})
+	}
+	if chains > 1 {
+		slices.SortFunc(t.offered, t.bySeq)
+		t.offered = slices.Compact(t.offered)
+	}
+	return true
+}
+
+// summed fills t.sums with what stands for the keys of an event, or reports false if it concerns no flow of this type.
+func (t *Type[T, F]) summed(ev T) bool {
+	t.sums = t.sums[:0]
 	switch {
+	case len(t.ahead) > 0:
+		k := t.ahead[0]
+		t.ahead = t.ahead[1:]
+		t.sums = append(t.sums, k)
+		return k != hashed{}
 	case t.cfg.Key != nil:
 		key, ok := t.cfg.Key(ev)
 		if !ok {
 			return false
 		}
-		t.keys = append(t.keys, key)
+		t.sums = append(t.sums, t.hasher.sum(Key{Value: key}))
 	case t.cfg.Keys != nil:
-		t.cfg.Keys(ev, t.addKey)
-		if len(t.keys) == 0 {
-			return false
+		t.keys = t.cfg.Keys(ev, t.keys[:0])
+		for _, k := range t.keys {
+			t.sums = append(t.sums, t.hasher.sum(k))
 		}
-	}
-	for _, key := range t.keys {
-		if b := t.buckets[key]; b != nil {
-			t.offered = append(t.offered, b.list...)
-		}
-	}
-	t.offered = append(t.offered, t.anyKey.list...)
-	if len(t.keys) > 1 || len(t.keys) == 1 && len(t.anyKey.list) > 0 {
-		slices.SortFunc(t.offered, func(a, b *instance[T, F]) int {
-			if a.seq < b.seq {
-				return -1
-			}
-			return 1
-		})
 	}
 	return true
 }
+
+// collect adds the flows that wait for a key to t.offered, and returns how many chains that were.
+func (t *Type[T, F]) collect(k hashed) int {
+	n := t.chain(&t.waiting, k)
+	if n == 0 {
+		return 0
+	}
+	for n != 0 {
+		t.offered = append(t.offered, t.owner(n))
+		n = t.filing(n).next
+	}
+	return 1
+}
+
+func (t *Type[T, F]) compareSeq(a, b uint32) int { return cmp.Compare(t.at(a).seq, t.at(b).seq) }
 
 func (t *Type[T, F]) ingest(ev T, at int64) {
 	if !t.candidates(ev) {
 		return
 	}
 	if t.stream.cfg.Compat060 {
-		if i := t.begin(ev, at); i != nil {
-			t.offered = append(t.offered, i)
+		if n := t.begin(ev, at); n != 0 {
+			t.offered = append(t.offered, n)
 		}
 	}
-	for _, i := range t.offered {
-		t.offer(i, ev, at)
+	for _, n := range t.offered {
+		t.offer(n, ev, at)
 	}
 	if !t.stream.cfg.Compat060 {
 		t.begin(ev, at)
@@ -158,44 +128,48 @@ func (t *Type[T, F]) ingest(ev T, at int64) {
 }
 
 // offer asks an open flow whether an event is its next one.
-func (t *Type[T, F]) offer(i *instance[T, F], ev T, at int64) {
+func (t *Type[T, F]) offer(n uint32, ev T, at int64) {
+	i := t.at(n)
 	if !i.open || i.dead != Matched {
 		return
 	}
-	if a, ok := any(i.flow).(Aborter[T]); ok && t.asks(i, func() bool { return a.Abort(ev) }) {
-		t.mark(i)
-		i.dead = Aborted
+	if t.aborts && t.wantsToAbort(n, ev) {
+		t.mark(n)
+		if i.dead == Matched {
+			i.dead = Aborted
+		}
 		return
 	}
-	if !t.accepts(i, ev) {
-		return
+	if i.dead == Matched && t.accepts(i, ev) {
+		t.took(n, ev, at)
+	} else if i.dead != Matched {
+		t.mark(n)
 	}
-	t.took(i, ev, at)
 }
 
 // took notes that a flow accepted an event.
-func (t *Type[T, F]) took(i *instance[T, F], ev T, at int64) {
-	i.last = at
+func (t *Type[T, F]) took(n uint32, ev T, at int64) {
+	i := t.at(n)
+	i.last, i.to = at, t.stream.number
 	if !t.cfg.DropEvents {
-		i.events = append(i.events, ev)
+		r := t.record(n)
+		r.events = append(r.events, ev)
 	}
 	if t.cfg.MaxGap > 0 {
-		t.byEnd.remove(i)
-		t.byEnd.append(i)
+		t.leave(n)
+		t.queue(n)
 	}
-	t.mark(i)
-	if w, ok := any(i.flow).(Waiter); ok {
-		t.unfile(i)
-		i.key, i.filed = w.WaitsFor()
-		t.file(i)
+	t.mark(n)
+	if t.waits {
+		t.refile(n)
 	}
 }
 
 // mark notes that something happened to a flow, to be settled when all flows have been offered the event.
-func (t *Type[T, F]) mark(i *instance[T, F]) {
-	if !i.marked {
+func (t *Type[T, F]) mark(n uint32) {
+	if i := t.at(n); !i.marked {
 		i.marked = true
-		t.marked = append(t.marked, i)
+		t.marked = append(t.marked, n)
 	}
 }
 
@@ -203,8 +177,8 @@ func (t *Type[T, F]) mark(i *instance[T, F]) {
 func (t *Type[T, F]) accepts(i *instance[T, F], ev T) (ok bool) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			t.broke(i, cause)
 			ok = false
+			t.broke(i, cause)
 		}
 	}()
 	return i.flow.Accept(ev)
@@ -214,265 +188,346 @@ func (t *Type[T, F]) accepts(i *instance[T, F], ev T) (ok bool) {
 func (t *Type[T, F]) completes(i *instance[T, F]) (ok bool) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			t.broke(i, cause)
 			ok = false
+			t.broke(i, cause)
 		}
 	}()
 	return i.flow.Complete()
 }
 
-// asks is accepts for other questions.
-func (t *Type[T, F]) asks(i *instance[T, F], ask func() bool) (ok bool) {
+// wantsToAbort is accepts for Abort.
+func (t *Type[T, F]) wantsToAbort(n uint32, ev T) (ok bool) {
+	i := t.at(n)
 	defer func() {
 		if cause := recover(); cause != nil {
+			ok = true
 			t.broke(i, cause)
-			ok = false
 		}
 	}()
-	return ask()
+	a, is := any(i.flow).(Aborter[T])
+	return is && a.Abort(ev)
+}
+
+// matches is accepts for Expire.
+func (t *Type[T, F]) matches(i *instance[T, F]) (ok bool) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			ok = false
+			t.broke(i, cause)
+		}
+	}()
+	x, is := any(i.flow).(Expirer)
+	return is && x.Expire()
+}
+
+// expected is accepts for WaitsFor: it fills t.wants.
+func (t *Type[T, F]) expected(i *instance[T, F]) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			t.wants = t.wants[:0]
+			t.broke(i, cause)
+		}
+	}()
+	t.wants = t.wants[:0]
+	if w, is := any(i.flow).(Waiter); is {
+		t.wants = w.WaitsFor(t.wants)
+	}
 }
 
 func (t *Type[T, F]) broke(i *instance[T, F], cause any) {
 	t.stream.failed(t.name, cause)
 	i.dead = Panicked
-	if i.open {
-		t.mark(i)
-	}
 }
 
-// begin starts a flow if one accepts the event as its first. A flow that does not is offered the next event in its turn.
-func (t *Type[T, F]) begin(ev T, at int64) *instance[T, F] {
-	if t.cfg.Skip == OnePerKey && t.occupied() {
-		return nil
-	}
-	if t.open >= t.cfg.MaxOpen && t.cfg.Policy == RejectNew {
-		if t.wouldStart(ev) {
-			t.stats.Rejected++
-		}
-		return nil
-	}
+// begin starts a flow if one accepts the event as its first, and returns its number. One that does not is offered the next
+// event in its turn.
+func (t *Type[T, F]) begin(ev T, at int64) uint32 {
 	if !t.wouldStart(ev) {
-		return nil
+		return 0
+	}
+	flow := t.probe.flow
+	t.probe = instance[T, F]{}
+	var part hashed
+	if t.cfg.Skip != NoSkip {
+		part = t.partition(ev)
+		switch open := t.chain(&t.parts, part); {
+		case open == 0:
+		case t.cfg.Skip == OnePerKey:
+			t.stats.Rejected++
+			return 0
+		case t.cfg.Skip == Newest:
+			t.endPart(part)
+		default:
+		}
 	}
 	if t.open >= t.cfg.MaxOpen {
-		t.end(t.byStart.first, Dropped)
+		if t.cfg.Policy == RejectNew {
+			t.stats.Rejected++
+			return 0
+		}
+		t.end(t.oldest(), Dropped)
 	}
-	i := &instance[T, F]{flow: t.spare, seq: t.seq, first: at, last: at, open: true}
-	var none F
-	t.spare, t.hasSpare = none, false
+	n := t.newInstance()
+	i, r := t.at(n), t.record(n)
+	i.flow, i.seq, i.open = flow, t.seq, true
+	r.first, r.from = at, t.stream.number
 	t.seq++
 	t.stats.Started++
-	t.open++
-	t.byStart.append(i)
-	if t.cfg.MaxGap > 0 {
-		t.byEnd.append(i)
-	}
-	if len(t.keys) > 0 {
-		i.key, i.filed = t.keys[0], true
-	}
-	t.file(i)
-	t.took(i, ev, at)
-	return i
-}
-
-// occupied reports whether a flow with a key of the event at hand is open, and counts that none starts.
-func (t *Type[T, F]) occupied() bool {
-	for _, key := range t.keys {
-		if b := t.buckets[key]; b != nil && len(b.list) > 0 {
-			t.stats.Rejected++
-			return true
+	t.enter(n, part)
+	if !t.waits {
+		if len(t.sums) > 0 {
+			t.expect(n, t.sums[0])
 		}
+		t.expectAny(n)
 	}
-	return len(t.keys) == 0 && t.open > 0
+	t.took(n, ev, at)
+	return n
 }
 
-// wouldStart offers an event to a new flow, which is kept as t.spare: if it accepted, it has begun.
-func (t *Type[T, F]) wouldStart(ev T) bool {
-	if !t.hasSpare {
-		t.spare, t.hasSpare = t.newFlow(), true
+// enter puts a flow among the open ones.
+func (t *Type[T, F]) enter(n uint32, part hashed) {
+	t.open++
+	t.born(n)
+	if t.cfg.MaxGap > 0 {
+		t.queue(n)
 	}
-	t.probe = instance[T, F]{flow: t.spare}
+	if t.cfg.Skip != NoSkip {
+		p := t.newFiling(n, part)
+		t.record(n).part = p
+		t.link(&t.parts, p)
+	}
+}
+
+// partition returns what the after-match policy goes by.
+func (t *Type[T, F]) partition(ev T) hashed {
+	switch {
+	case t.cfg.Partition != nil:
+		return t.hasher.sum(Key{Value: t.cfg.Partition(ev)})
+	case len(t.sums) > 0:
+		return t.sums[0]
+	}
+	return hashed{}
+}
+
+// wouldStart offers an event to a new flow, t.probe. One that refuses is kept for the next event.
+func (t *Type[T, F]) wouldStart(ev T) bool {
+	if !t.probe.open {
+		t.probe.flow, t.probe.open = t.newFlow(), true
+	}
 	if t.accepts(&t.probe, ev) {
 		return true
 	}
-	if t.probe.dead == Panicked { // who knows what it looks like now
-		var none F
-		t.spare, t.hasSpare = none, false
+	if t.probe.dead != Matched { // who knows what it looks like now
+		t.probe = instance[T, F]{}
 	}
 	return false
 }
 
-func (t *Type[T, F]) file(i *instance[T, F]) {
-	if !i.filed {
-		t.anyKey.add(i)
+// expect files a flow under one more key.
+func (t *Type[T, F]) expect(n uint32, k hashed) {
+	i := t.at(n)
+	if i.prev == 0 {
+		i.key = k
+		t.link(&t.waiting, n)
 		return
 	}
-	b := t.buckets[i.key]
-	if b == nil {
-		b = &bucket[T, F]{}
-		t.buckets[i.key] = b
-	}
-	b.add(i)
+	f := t.newFiling(n, k)
+	t.filing(f).more = i.more
+	i.more = f
+	t.link(&t.waiting, f)
 }
 
-func (t *Type[T, F]) unfile(i *instance[T, F]) {
-	if !i.filed {
-		t.anyKey.remove(i)
+// expectAny files a flow that waits for no key among those that are offered every event.
+func (t *Type[T, F]) expectAny(n uint32) {
+	if t.at(n).prev == 0 {
+		t.anyKey++
+		t.expect(n, hashed{})
+	}
+}
+
+// refile files a flow under the keys that it waits for now.
+func (t *Type[T, F]) refile(n uint32) {
+	i := t.at(n)
+	t.expected(i)
+	if len(t.wants) == 1 && i.prev != 0 && i.more == 0 {
+		k := t.hasher.sum(t.wants[0])
+		if i.key == k {
+			return
+		}
+		t.unfile(n)
+		t.expect(n, k)
 		return
 	}
-	if b := t.buckets[i.key]; b != nil {
-		if b.remove(i); len(b.list) == 0 {
-			delete(t.buckets, i.key)
+	t.unfile(n)
+	for x, k := range t.wants {
+		if !slices.Contains(t.wants[:x], k) {
+			t.expect(n, t.hasher.sum(k))
 		}
 	}
+	t.expectAny(n)
+}
+
+// unfile takes a flow from under its keys.
+func (t *Type[T, F]) unfile(n uint32) {
+	i := t.at(n)
+	if i.prev == 0 {
+		return
+	}
+	if i.key == (hashed{}) {
+		t.anyKey--
+	}
+	t.unlink(&t.waiting, n)
+	for f := i.more; f != 0; {
+		next := t.filing(f).more
+		t.unlink(&t.waiting, f)
+		t.releaseFiling(f)
+		f = next
+	}
+	i.more = 0
 }
 
 // settle ends the flows that the event at hand completed or broke, in the order in which they started.
-func (t *Type[T, F]) settle(int64) {
+func (t *Type[T, F]) settle() {
 	if len(t.marked) == 0 {
 		return
 	}
-	slices.SortFunc(t.marked, func(a, b *instance[T, F]) int {
-		if a.seq < b.seq {
-			return -1
+	if len(t.marked) > 1 {
+		slices.SortFunc(t.marked, t.bySeq)
+	}
+	for _, n := range t.marked {
+		i := t.at(n)
+		if !i.marked { // it has ended, and is another one now
+			continue
 		}
-		return 1
-	})
-	for n := 0; n < len(t.marked); n++ {
-		i := t.marked[n]
 		i.marked = false
 		switch {
-		case !i.open:
 		case i.dead != Matched:
-			t.end(i, i.dead)
+			t.end(n, i.dead)
 		case t.completes(i):
-			t.end(i, Matched)
-			if t.cfg.Skip == PastLast {
-				t.skipPast(i)
+			if t.cfg.Skip != PastLast {
+				t.end(n, Matched)
+				continue
 			}
+			part := t.filing(t.record(n).part).key
+			t.end(n, Matched)
+			t.endPart(part)
 		case i.dead != Matched:
-			t.end(i, i.dead)
+			t.end(n, i.dead)
 		}
 	}
-	clear(t.marked)
 	t.marked = t.marked[:0]
 }
 
-// skipPast ends the open flows with the key of a match.
-func (t *Type[T, F]) skipPast(match *instance[T, F]) {
-	list := t.anyKey.list
-	if match.filed {
-		b := t.buckets[match.key]
-		if b == nil {
+// endPart ends the open flows of a partition.
+func (t *Type[T, F]) endPart(part hashed) {
+	for {
+		f := t.chain(&t.parts, part)
+		if f == 0 {
 			return
 		}
-		list = b.list
-	}
-	for _, i := range slices.Clone(list) {
-		if i.first <= match.last {
-			t.end(i, Dropped)
-		}
+		t.end(t.owner(f), Dropped)
 	}
 }
 
 // end takes a flow off the open ones and reports it.
-func (t *Type[T, F]) end(i *instance[T, F], why Reason) {
-	if !i.open {
-		return
-	}
-	i.open = false
-	t.byStart.remove(i)
+func (t *Type[T, F]) end(n uint32, why Reason) {
+	i := t.at(n)
+	t.unfile(n)
 	if t.cfg.MaxGap > 0 {
-		t.byEnd.remove(i)
+		t.leave(n)
 	}
-	t.unfile(i)
+	if t.cfg.Skip != NoSkip {
+		part := t.record(n).part
+		t.unlink(&t.parts, part)
+		t.releaseFiling(part)
+	}
 	t.open--
-	if x, ok := any(i.flow).(Expirer); ok && (why == Expired || why == Flushed) && t.asks(i, x.Expire) {
-		why = Matched
+	if (why == Expired || why == Flushed) && t.expires {
+		if t.matches(i) {
+			why = Matched
+		} else if i.dead != Matched {
+			why = i.dead
+		}
 	}
 	t.stats.Ended[why]++
 	if why == Matched && t.cfg.OnMatch == nil && t.cfg.Keep == 0 || why != Matched && t.cfg.OnEnd == nil {
+		t.releaseInstance(n)
 		return
 	}
-	m := i.match()
+	m := t.match(n)
 	m.Reason = why
+	t.releaseInstance(n)
 	if why != Matched {
 		t.cfg.OnEnd(m)
 		return
 	}
 	if t.cfg.Keep > 0 {
-		if len(t.completed) >= t.cfg.Keep {
-			t.completed = slices.Delete(t.completed, 0, 1)
-			t.stats.Forgotten++
-		}
-		t.completed = append(t.completed, *m)
+		t.keep(m)
 	}
 	if t.cfg.OnMatch != nil {
 		t.cfg.OnMatch(m)
 	}
 }
 
+// keep adds a match to those that Completed returns.
+func (t *Type[T, F]) keep(m *Match[T, F]) {
+	if len(t.completed) < t.cfg.Keep {
+		t.completed = append(t.completed, *m)
+		return
+	}
+	t.completed[t.eldest] = *m
+	t.eldest = (t.eldest + 1) % t.cfg.Keep
+	t.stats.Forgotten++
+}
+
 // advance ends the flows whose time is over.
 func (t *Type[T, F]) advance(at int64) {
-	for i := t.byStart.first; i != nil && t.cfg.Within > 0 && at-i.first > int64(t.cfg.Within); i = t.byStart.first {
-		t.end(i, Expired)
+	for t.cfg.Within > 0 {
+		n := t.oldest()
+		if n == 0 || at-t.record(n).first <= int64(t.cfg.Within) {
+			break
+		}
+		t.end(n, Expired)
 	}
-	for i := t.byEnd.first; i != nil && t.cfg.MaxGap > 0 && at-i.last > int64(t.cfg.MaxGap); i = t.byEnd.first {
-		t.end(i, Expired)
+	for t.cfg.MaxGap > 0 {
+		n := t.longest
+		if n == 0 || at-t.at(n).last <= int64(t.cfg.MaxGap) {
+			break
+		}
+		t.end(n, Expired)
 	}
 }
 
 func (t *Type[T, F]) flush() {
-	for t.byStart.first != nil {
-		t.end(t.byStart.first, Flushed)
+	for n := t.oldest(); n != 0; n = t.oldest() {
+		t.end(n, Flushed)
 	}
 }
 
-// queue holds events back, in the order of their times; those of one time in the order in which they came.
-type queue[T any] struct {
-	heap   heldEvents[T]
-	latest int64
-	n      uint64
-}
-
-type heldEvent[T any] struct {
-	ev T
-	at int64
-	n  uint64
-}
-
-func (q *queue[T]) len() int        { return len(q.heap) }
-func (q *queue[T]) earliest() int64 { return q.heap[0].at }
-
-func (q *queue[T]) push(ev T, at int64) {
-	if q.n == 0 || at > q.latest {
-		q.latest = at
+// queue puts a flow behind all others by the time of its latest event.
+func (t *Type[T, F]) queue(n uint32) {
+	r := t.record(n)
+	r.sooner, r.later = t.latest, 0
+	if t.latest != 0 {
+		t.record(t.latest).later = n
+	} else {
+		t.longest = n
 	}
-	heap.Push(&q.heap, heldEvent[T]{ev, at, q.n})
-	q.n++
+	t.latest = n
 }
 
-func (q *queue[T]) pop() (T, int64) {
-	e, _ := heap.Pop(&q.heap).(heldEvent[T])
-	return e.ev, e.at
-}
-
-type heldEvents[T any] []heldEvent[T]
-
-func (h heldEvents[T]) Len() int { return len(h) }
-func (h heldEvents[T]) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].n < h[j].n
-}
-func (h heldEvents[T]) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push is for container/heap.
-func (h *heldEvents[T]) Push(x any) { *h = append(*h, x.(heldEvent[T])) } //nolint:forcetypeassert // by container/heap
-
-// Pop is for container/heap.
-func (h *heldEvents[T]) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	clear(old[len(old)-1:])
-	*h = old[:len(old)-1]
-	return e
+// leave takes a flow out of that order.
+func (t *Type[T, F]) leave(n uint32) {
+	r := t.record(n)
+	if r.sooner != 0 {
+		t.record(r.sooner).later = r.later
+	} else {
+		t.longest = r.later
+	}
+	if r.later != 0 {
+		t.record(r.later).sooner = r.sooner
+	} else {
+		t.latest = r.sooner
+	}
+	r.sooner, r.later = 0, 0
 }

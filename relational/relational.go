@@ -10,8 +10,8 @@ package relational
 
 import (
 	"errors"
-	"fmt"
 	"iter"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -24,10 +24,16 @@ type Flow[T any] interface {
 	Complete() bool
 }
 
-// Waiter is a [Flow] that says by which key its next event is found; it is asked after each event that it accepted. ok is
-// false when any event may be next: the flow is then offered all of them.
+// Key is what events are found by: a value, in a space of values such as those of one field.
+type Key struct {
+	Space uint32
+	Value string
+}
+
+// Waiter is a [Flow] that says by which keys its next event is found; it is asked after each event that it accepted.
+// WaitsFor appends them to a list; with none, any event may be next, and the flow is offered all of them.
 type Waiter interface {
-	WaitsFor() (key string, ok bool)
+	WaitsFor(keys []Key) []Key
 }
 
 // Aborter is a [Flow] that some events end: it is asked before Accept.
@@ -72,6 +78,8 @@ type Match[T any, F any] struct {
 	Start, End time.Time
 	// Seq counts the flows of the type, from 0, in the order in which they started.
 	Seq uint64
+	// From and To are the numbers of its first and its latest event, in the order in which the stream took them, from 0.
+	From, To uint64
 	// Reason says how it ended; it means nothing of one that is open.
 	Reason Reason
 }
@@ -85,14 +93,15 @@ const (
 	RejectNew                // no flow starts
 )
 
-// Skip says what a match means for the other open flows of its type and key.
+// Skip says what a match, or a start, means for other flows of the same type and partition.
 type Skip uint8
 
 // The after-match policies.
 const (
 	NoSkip    Skip = iota // nothing: each start is a flow
-	PastLast              // a match ends all that started before it ended
-	OnePerKey             // no flow starts while one with the key of the event is open
+	PastLast              // a match ends all others that are open
+	OnePerKey             // no flow starts while one is open
+	Newest                // a flow that starts ends those that are open
 )
 
 // TypeConfig says how flows of a type are found, bounded and reported. The zero value is the default.
@@ -101,8 +110,12 @@ type TypeConfig[T any, F any] struct {
 	// events that concern no flow of this type. Nil offers every event to every open flow. A flow has the key of its
 	// first event, unless it is a Waiter.
 	Key func(ev T) (key string, ok bool)
-	// Keys is Key for events that are found by several keys; it calls add with each. One flow is offered an event once.
-	Keys func(ev T, add func(key string))
+	// Keys is Key for events that are found by several keys: it appends them to a list. An event without one goes to the
+	// flows that wait for any event, and may start one. One flow is offered an event once.
+	Keys func(ev T, keys []Key) []Key
+	// Partition says which flows Skip concerns: those whose first events have the same one. Nil is the first key of that
+	// event.
+	Partition func(ev T) string
 	// Within is the most time from a flow's first event to its last, MaxGap that from one to the next. 0 is no limit.
 	Within, MaxGap time.Duration
 	// MaxOpen is the most open flows. Default 1,048,576.
@@ -125,36 +138,55 @@ type TypeStats struct {
 	// Started is the number of flows; Ended tells how they ended, by Reason.
 	Started uint64
 	Ended   [Flushed + 1]uint64
-	// Rejected counts flows that did not start because of MaxOpen or OnePerKey, Forgotten matches that Keep let go of.
+	// Rejected counts flows that did not start because of RejectNew or OnePerKey, Forgotten matches that Keep let go of.
 	Rejected, Forgotten uint64
 }
 
 // Type is a kind of flow. It belongs to one [Stream].
 type Type[T any, F Flow[T]] struct {
-	name      string
-	newFlow   func() F
-	cfg       TypeConfig[T, F]
-	stream    *Stream[T]
-	buckets   map[string]*bucket[T, F]
-	anyKey    bucket[T, F] // flows that are offered every event
-	byStart   lane[T, F]   // in the order in which they started
-	byEnd     lane[T, F]   // in the order of their latest events; kept with MaxGap only
-	spare     F            // was made, and refused the event that it was offered
-	hasSpare  bool
-	probe     instance[T, F] // in which it is offered one
+	name    string
+	newFlow func() F
+	cfg     TypeConfig[T, F]
+	stream  *Stream[T]
+	hasher  hasher
+	waits   bool // the flows may be Waiters, Aborters, Expirers
+	aborts  bool
+	expires bool
+
+	blocks     []*[blockSize]instance[T, F]
+	records    []*[blockSize]record[T]
+	made, free uint32 // flows that there is memory for; the first one that is free
+	filings    []further
+	freeFiling uint32
+	waiting    table // by what they wait for
+	parts      table // by partition, with an after-match policy only
+	anyKey     int   // flows that are offered every event
+	ages       ages
+	longest    uint32 // the flow whose latest event is the oldest, with MaxGap only
+	latest     uint32 // the one that is last in that order
+
+	probe     instance[T, F] // a new flow, offered each event until it accepts one; open says that there is one
 	open      int
 	seq       uint64
 	completed []Match[T, F]
-	offered   []*instance[T, F]
-	marked    []*instance[T, F]
-	keys      []string
-	addKey    func(string)
+	eldest    int // of completed, once it is full
+	offered   []uint32
+	marked    []uint32
+	keys      []Key    // of the event at hand
+	sums      []hashed // of these keys
+	ahead     []hashed // of the events that come next; zeros for those that concern no flow
+	aheadOf   [batchSize]hashed
+	fetch     func(flows []F) // reads from each
+	fetched   uint32          // keeps what was read from being of no use
+	wants     []Key
+	bySeq     func(a, b uint32) int
 	stats     TypeStats
 }
 
-// Define returns a type of flows that newFlow makes. A nil cfg is the default; the error is for negative limits.
-func Define[T any, F Flow[T]](name string, newFlow func() F, cfg *TypeConfig[T, F]) (*Type[T, F], error) {
-	t := &Type[T, F]{name: name, newFlow: newFlow, buckets: map[string]*bucket[T, F]{}}
+// Define returns a type of flows that newFlow makes: pointers to a type V. A nil cfg is the default; the error is for
+// negative limits.
+func Define[T, V any, F flowOf[T, V]](name string, newFlow func() F, cfg *TypeConfig[T, F]) (*Type[T, F], error) {
+	t := &Type[T, F]{name: name, newFlow: newFlow, hasher: newHasher(), filings: make([]further, 1)}
 	if cfg != nil {
 		t.cfg = *cfg
 	}
@@ -171,11 +203,17 @@ func Define[T any, F Flow[T]](name string, newFlow func() F, cfg *TypeConfig[T, 
 		t.cfg.Keep = 1 << 16
 	}
 	t.cfg.Keep = max(t.cfg.Keep, 0)
-	t.byEnd.second = true
-	t.addKey = func(key string) {
-		if !slices.Contains(t.keys, key) {
-			t.keys = append(t.keys, key)
+	t.bySeq = t.compareSeq
+	flow := reflect.TypeFor[F]()
+	t.waits = flow.Implements(reflect.TypeFor[Waiter]())
+	t.aborts = flow.Implements(reflect.TypeFor[Aborter[T]]())
+	t.expires = flow.Implements(reflect.TypeFor[Expirer]())
+	read := new(V)
+	t.fetch = func(flows []F) {
+		for _, f := range flows {
+			*read = *f
 		}
+		*read = *new(V)
 	}
 	return t, nil
 }
@@ -192,8 +230,12 @@ func (t *Type[T, F]) Open() int { return t.open }
 // Incomplete returns the open flows as they are now, in the order in which they started.
 func (t *Type[T, F]) Incomplete() iter.Seq[*Match[T, F]] {
 	var all []*Match[T, F]
-	for i := t.byStart.first; i != nil; i = i.start.next {
-		all = append(all, i.match())
+	for _, a := range t.ages.list[t.ages.first:] {
+		if t.lives(a) {
+			m := t.match(a.n)
+			m.Events = slices.Clone(m.Events)
+			all = append(all, m)
+		}
 	}
 	return slices.Values(all)
 }
@@ -203,7 +245,7 @@ func (t *Type[T, F]) Incomplete() iter.Seq[*Match[T, F]] {
 func (t *Type[T, F]) Completed() iter.Seq[*Match[T, F]] {
 	return func(yield func(*Match[T, F]) bool) {
 		for i := range t.completed {
-			m := t.completed[i]
+			m := t.completed[(t.eldest+i)%len(t.completed)]
 			m.Events = slices.Clone(m.Events)
 			if !yield(&m) {
 				return
@@ -212,157 +254,18 @@ func (t *Type[T, F]) Completed() iter.Seq[*Match[T, F]] {
 	}
 }
 
+// flowOf is a pointer to V that is a flow.
+type flowOf[T, V any] interface {
+	*V
+	Flow[T]
+}
+
 // AnyType is a [Type] of any kind of flow.
 type AnyType[T any] interface {
 	attach(s *Stream[T]) error
+	foresee(evs []T)
 	ingest(ev T, at int64)
-	settle(at int64)
+	settle()
 	advance(at int64)
 	flush()
-}
-
-// Config says how a [Stream] takes events. The zero value is the default.
-type Config[T any] struct {
-	// Time returns the time of an event. Without it there is no time but that of Advance.
-	Time func(ev T) time.Time
-	// Reorder holds events back for as long, in their own time, so that those that come late are put in order. 0 takes
-	// them as they come. It needs Time.
-	Reorder time.Duration
-	// MaxReorder is the most events held back; the earliest goes on when there are more. Default 65,536.
-	MaxReorder int
-	// Compat060 does as relational_stream 0.6.0 does: a flow is offered the event that started it once more.
-	Compat060 bool
-	// OnError is told of flows whose code panicked. The flow is dropped, and the stream goes on.
-	OnError func(error)
-}
-
-// Stats counts what a [Stream] took in.
-type Stats struct {
-	// Events is the number of events; Late that of those that came behind the time already reached, and were taken all
-	// the same; LimitReorder that of events that went on early because of MaxReorder.
-	Events, Late, LimitReorder uint64
-	// Panics counts panics of flows.
-	Panics uint64
-}
-
-// Stream feeds events to types.
-type Stream[T any] struct {
-	cfg   Config[T]
-	types []AnyType[T]
-	now   int64 // the latest time, in nanoseconds since the Unix epoch
-	begun bool
-	held  queue[T]
-	stats Stats
-}
-
-// New returns a stream of events for types. A nil cfg is the default; the error is for a config that makes no sense, and
-// for types that belong to a stream already.
-func New[T any](cfg *Config[T], types ...AnyType[T]) (*Stream[T], error) {
-	s := &Stream[T]{}
-	if cfg != nil {
-		s.cfg = *cfg
-	}
-	if s.cfg.Reorder < 0 || s.cfg.MaxReorder < 0 || s.cfg.Reorder > 0 && s.cfg.Time == nil {
-		return nil, errors.New("relational: negative limit, or Reorder without Time")
-	}
-	if s.cfg.MaxReorder == 0 {
-		s.cfg.MaxReorder = 1 << 16
-	}
-	for _, t := range types {
-		if err := s.Add(t); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
-}
-
-// Add adds a type, to be fed from now on. It fails for one that belongs to a stream.
-func (s *Stream[T]) Add(t AnyType[T]) error {
-	if err := t.attach(s); err != nil {
-		return err
-	}
-	s.types = append(s.types, t)
-	return nil
-}
-
-// Stats returns the counters so far.
-func (s *Stream[T]) Stats() Stats { return s.stats }
-
-// Ingest takes the next event. Callbacks are called before it returns, unless the event is held back.
-func (s *Stream[T]) Ingest(ev T) {
-	s.stats.Events++
-	if s.cfg.Time == nil {
-		s.take(ev, s.now)
-		return
-	}
-	at := s.cfg.Time(ev).UnixNano()
-	if s.begun && at < s.now {
-		s.stats.Late++
-		s.take(ev, s.now)
-		return
-	}
-	if s.cfg.Reorder == 0 {
-		s.take(ev, at)
-		return
-	}
-	s.held.push(ev, at)
-	for s.held.len() > s.cfg.MaxReorder {
-		s.stats.LimitReorder++
-		s.take(s.held.pop())
-	}
-	s.release(s.held.latest - int64(s.cfg.Reorder))
-}
-
-// release takes the events that are held back up to a time.
-func (s *Stream[T]) release(to int64) {
-	for s.held.len() > 0 && s.held.earliest() <= to {
-		s.take(s.held.pop())
-	}
-}
-
-func (s *Stream[T]) take(ev T, at int64) {
-	if s.cfg.Time != nil {
-		s.reach(at)
-	}
-	for _, t := range s.types {
-		t.ingest(ev, at)
-	}
-	for _, t := range s.types {
-		t.settle(at)
-	}
-}
-
-// reach moves the clock.
-func (s *Stream[T]) reach(at int64) {
-	if s.begun && at <= s.now {
-		return
-	}
-	s.now, s.begun = at, true
-	for _, t := range s.types {
-		t.advance(at)
-	}
-}
-
-// Advance says that it is t, though no event came: flows whose time is over end. A time that has passed does nothing.
-func (s *Stream[T]) Advance(t time.Time) {
-	s.release(t.UnixNano() - int64(s.cfg.Reorder))
-	s.reach(t.UnixNano())
-}
-
-// Flush says that the input has ended: what is held back is taken, and every open flow ends.
-func (s *Stream[T]) Flush() {
-	for s.held.len() > 0 {
-		s.take(s.held.pop())
-	}
-	for _, t := range s.types {
-		t.flush()
-	}
-}
-
-// failed reports a panic of a flow's code.
-func (s *Stream[T]) failed(name string, cause any) {
-	s.stats.Panics++
-	if s.cfg.OnError != nil {
-		s.cfg.OnError(fmt.Errorf("relational: a flow %q panicked: %v", name, cause))
-	}
 }
