@@ -111,7 +111,7 @@ type Event struct {
 	Parameters  string   `json:"dhcp_parameters,omitempty" expr:"dhcp_parameters"`
 	// Answers are the addresses, names and texts of a DNS response, in order.
 	Answers []string `json:"answers,omitempty" expr:"answers"`
-	// Broken says that there is more to it than could be read.
+	// Broken tells that the message breaks off or is damaged.
 	Broken bool `json:"broken,omitempty" expr:"broken"`
 	// What is known of the flow by then.
 	App        string `json:"app,omitempty"        expr:"app"`

@@ -292,10 +292,15 @@ func (t *Type[T, F]) enter(n uint32, part hashed) {
 		t.queue(n)
 	}
 	if t.cfg.Skip != NoSkip {
-		p := t.newFiling(n, part)
-		t.record(n).part = p
-		t.link(&t.parts, p)
+		t.divide(n, part)
 	}
+}
+
+// divide puts a flow into its partition.
+func (t *Type[T, F]) divide(n uint32, part hashed) {
+	p := t.newFiling(n, part)
+	t.record(n).part = p
+	t.link(&t.parts, p)
 }
 
 // partition returns what the after-match policy goes by.

@@ -38,7 +38,8 @@ type Stream[T any] struct {
 	begun  bool
 	held   queue[T]
 	stats  Stats
-	number uint64 // events taken
+	number uint64               // events taken
+	emit   func(ev T, at int64) // takes events in place of the types
 }
 
 // New returns a stream of events for types. A nil cfg is the default; the error is for a config that makes no sense, and
@@ -73,6 +74,26 @@ func (s *Stream[T]) Add(t AnyType[T]) error {
 
 // Stats returns the counters so far.
 func (s *Stream[T]) Stats() Stats { return s.stats }
+
+// Now returns the latest time that there was, zero before the first.
+func (s *Stream[T]) Now() time.Time {
+	if !s.begun {
+		return time.Time{}
+	}
+	return time.Unix(0, s.now).UTC()
+}
+
+// Continue goes on where another stream was: it had taken so many events, and it was that time, zero for none. It is
+// called before the first event.
+func (s *Stream[T]) Continue(events uint64, now time.Time) {
+	s.number, s.stats.Events = events, events
+	if !now.IsZero() {
+		s.now, s.begun = now.UnixNano(), true
+	}
+}
+
+// Held returns how many events are held back, see Config.Reorder.
+func (s *Stream[T]) Held() int { return s.held.len() }
 
 // Ingest takes the next event. Callbacks are called before it returns, unless the event is held back.
 func (s *Stream[T]) Ingest(ev T) {
@@ -125,6 +146,9 @@ func (s *Stream[T]) release(to int64) {
 func (s *Stream[T]) take(ev T, at int64) {
 	if s.cfg.Time != nil {
 		s.reach(at)
+	}
+	if s.emit != nil {
+		s.emit(ev, at)
 	}
 	for _, t := range s.types {
 		t.ingest(ev, at)
