@@ -3,6 +3,7 @@ package meter
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/tcpfollow/tcpfollow/appid"
@@ -68,6 +69,7 @@ type deciding struct {
 	direction packet.Direction
 
 	name, parameters string
+	ssdp             bool
 }
 
 func newDissector(cfg *Config) (*dissector, error) {
@@ -224,9 +226,11 @@ func (d *dissector) found(_ *appid.State, f *appid.Finding) {
 	w := d.now
 	switch {
 	case f.Query != "" && f.Kind == appid.KindDNS:
-		w.name = f.Query
+		w.name = asQuery(f.Query)
 	case f.Parameters != "":
 		w.parameters = f.Parameters
+	case f.Kind == appid.KindSSDP:
+		w.ssdp = true
 	}
 }
 
@@ -236,31 +240,57 @@ func (d *dissector) verdict(w *deciding, to *Application) {
 	*to = Application{
 		Name: cut(r.Name(), maxName), Category: r.Category, Guessed: r.Guessed, Confidence: r.Confidence,
 		ServerName:        first(w.name, r.ServerName),
-		ClientFingerprint: cut(first(r.JA4, r.HASSH, w.parameters), maxFingerprint),
-		ServerFingerprint: cut(first(r.JA3S, r.HASSHServer), maxFingerprint),
-		UserAgent:         cut(r.UserAgent, maxUserAgent),
+		ClientFingerprint: first(r.JA4, strings.ToUpper(r.HASSH), w.parameters),
+		ServerFingerprint: first(r.JA3S, strings.ToUpper(r.HASSHServer)),
+		UserAgent:         cut(printable(r.UserAgent), maxUserAgent),
 	}
 	to.ContentType, _, _ = strings.Cut(r.ContentType, ";")
-	to.ContentType = cut(to.ContentType, maxContentType)
-	if d.v65 {
-		to.ClientFingerprint = cut(first(r.JA3, r.HASSH, w.parameters), maxFingerprint)
-	} else if i := strings.LastIndexByte(to.ServerName, ':'); i > 0 {
+	to.ContentType = cut(printable(to.ContentType), maxContentType)
+	switch addr, err := netip.ParseAddr(r.ServerName); {
+	case d.v65:
+		to.ClientFingerprint = first(r.JA3, strings.ToUpper(r.HASSH), w.parameters)
+	case err == nil && addr.Is4() && r.JA4 != "": // nDPI takes an address for no name
+		to.ClientFingerprint = r.JA4[:3] + "i" + r.JA4[4:]
+	}
+	to.ClientFingerprint, to.ServerFingerprint = cut(to.ClientFingerprint, maxFingerprint), cut(to.ServerFingerprint, maxFingerprint)
+	if i := strings.LastIndexByte(to.ServerName, ':'); i > 0 && (!d.v65 || !w.ssdp) {
 		to.ServerName = to.ServerName[:i]
 	}
-	to.ServerName = cut(visible(to.ServerName), maxServerName)
+	to.ServerName = cut(strings.ToLower(printable(to.ServerName)), maxServerName)
 }
 
-// visible returns a name as nDPI keeps it: in lower case, and "?" for what is not visible ASCII.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
-		case r <= ' ', r >= 0x7f:
+// printable returns a text with "?" for each byte that is not printable ASCII, as nDPI keeps names.
+func printable(s string) string {
+	return replaced(s, func(c byte) byte {
+		if c < ' ' || c >= 0x7f {
 			return '?'
 		}
-		return r
-	}, s)
+		return c
+	})
+}
+
+// asQuery returns a name of DNS as nDPI keeps it: with "_" for what host names do not have.
+func asQuery(s string) string {
+	return replaced(s, func(c byte) byte {
+		switch {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '.', c == '-', c == '?', c < ' ', c >= 0x7f:
+			return c
+		}
+		return '_'
+	})
+}
+
+func replaced(s string, by func(byte) byte) string {
+	for i := range len(s) {
+		if by(s[i]) != s[i] {
+			b := []byte(s)
+			for i, c := range b {
+				b[i] = by(c)
+			}
+			return string(b)
+		}
+	}
+	return s
 }
 
 func first(values ...string) string {
