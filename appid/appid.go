@@ -105,13 +105,14 @@ type Stats struct {
 
 // Engine looks into flows. It is not safe for concurrent use.
 type Engine struct {
-	cfg   Config
-	found func(*State, *Finding)
-	known []protocol
-	guess [2]map[uint16]int // index in known by port, of TCP and UDP
-	first candidates        // all with a signature of a stream
-	datas candidates        // and of a datagram
-	stats Stats
+	cfg    Config
+	found  func(*State, *Finding)
+	known  []protocol
+	byName map[string]*protocol // the first of each name
+	guess  [2]map[uint16]int    // index in known by port, of TCP and UDP
+	first  candidates           // all with a signature of a stream
+	datas  candidates           // and of a datagram
+	stats  Stats
 }
 
 // New returns an engine that calls found with every finding, and the flow it belongs to. The finding is owned by the
@@ -155,6 +156,7 @@ type State struct {
 
 	result  Result
 	left    candidates
+	waits   candidates // for the server to speak
 	rtp     [2]rtpState
 	halves  [2]half
 	dtls    [2]*dtlsReader

@@ -57,7 +57,7 @@ func (e *Engine) plugged() ([]protocol, error) {
 			if s.fromClient {
 				public.Direction = packet.ClientToServer
 			}
-			return verdict(min(c.Classify(&public), Match))
+			return [...]verdict{Reject: no, More: more, Match: yes}[min(c.Classify(&public), Match)]
 		}
 		list = append(list, protocol{name: c.Name(), category: c.Category(), stream: ask, datagram: ask, custom: true})
 	}

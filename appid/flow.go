@@ -231,19 +231,24 @@ func (e *Engine) http(st *State, in *Input, h *half) {
 
 // fields takes over the header fields of a message.
 func (f *Finding) fields(header []byte) {
-	for i, line := range bytes.SplitAfter(header, []byte{'\n'}) {
-		if i == 0 {
+	for first := true; len(header) > 0; first = false {
+		line := header
+		if i := bytes.IndexByte(header, '\n'); i >= 0 {
+			line = header[:i+1]
+		}
+		header = header[len(line):]
+		if first {
 			continue
 		}
 		line, _ = http1.TrimEOL(line)
 		field := http1.ParseField(line)
 		var to *string
-		switch string(bytes.ToLower(field.Name.Of(line))) {
-		case "host":
+		switch name := field.Name.Of(line); {
+		case bytes.EqualFold(name, []byte("host")):
 			to = &f.Host
-		case "user-agent":
+		case bytes.EqualFold(name, []byte("user-agent")):
 			to = &f.UserAgent
-		case "content-type":
+		case bytes.EqualFold(name, []byte("content-type")):
 			to = &f.ContentType
 		}
 		if to != nil && *to == "" {

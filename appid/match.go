@@ -9,8 +9,9 @@ import (
 type verdict uint8
 
 const (
-	no   verdict = iota // it is not this protocol
-	more                // it takes more bytes to say
+	no    verdict = iota // it is not this protocol, whatever comes
+	waits                // nothing that the client says matters; the server has said nothing yet
+	more                 // it takes more bytes to say
 	yes
 )
 
@@ -65,13 +66,12 @@ func startsFold(b []byte, text string) verdict {
 	return yes
 }
 
-// any of the verdicts that says the most.
-func either(list ...verdict) verdict {
-	best := no
-	for _, v := range list {
-		best = max(best, v)
+// answer is a verdict on what the server says.
+func (s *sample) answer(v verdict) verdict {
+	if len(s.server) == 0 {
+		return waits
 	}
-	return best
+	return v
 }
 
 // clientText is a signature: the client starts with one of these texts.
@@ -81,12 +81,12 @@ func clientText(texts ...string) signature {
 
 // serverText is a signature: the server starts with one of these texts.
 func serverText(texts ...string) signature {
-	return func(s *sample) verdict { return anyText(s.server, texts) }
+	return func(s *sample) verdict { return s.answer(anyText(s.server, texts)) }
 }
 
 // eitherText is a signature: one of the sides starts with one of these texts.
 func eitherText(texts ...string) signature {
-	return func(s *sample) verdict { return either(anyText(s.client, texts), anyText(s.server, texts)) }
+	return func(s *sample) verdict { return max(anyText(s.client, texts), s.answer(anyText(s.server, texts))) }
 }
 
 // bothText is a signature: the client starts with one of these commands, in capitals here, and the server's greeting,
@@ -95,7 +95,7 @@ func bothText(commands, greetings []string) signature {
 	return func(s *sample) verdict {
 		v := no
 		for _, t := range commands {
-			v = either(v, startsFold(s.client, t))
+			v = max(v, startsFold(s.client, t))
 		}
 		if g := anyText(s.server, greetings); len(s.server) > 0 && v == yes {
 			return g
@@ -112,7 +112,7 @@ func dataText(texts ...string) signature {
 func anyText(b []byte, texts []string) verdict {
 	v := no
 	for _, t := range texts {
-		v = either(v, starts(b, t))
+		v = max(v, starts(b, t))
 	}
 	return v
 }
@@ -130,9 +130,14 @@ func fixed(n int, ok func(b []byte, s *sample) bool) signature {
 	return func(s *sample) verdict { return judged(s.client, n, ok, s) }
 }
 
-// answered is fixed for the server.
-func answered(n int, ok func(b []byte, s *sample) bool) signature {
-	return func(s *sample) verdict { return judged(s.server, n, ok, s) }
+// led is a signature of clients that start with a certain byte: for all others it need not be asked.
+func led(first byte, of signature) signature {
+	return func(s *sample) verdict {
+		if len(s.client) > 0 && s.client[0] != first {
+			return no
+		}
+		return of(s)
+	}
 }
 
 func judged(b []byte, n int, ok func([]byte, *sample) bool, s *sample) verdict {

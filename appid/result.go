@@ -2,6 +2,7 @@ package appid
 
 import (
 	"bytes"
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -58,9 +59,19 @@ func (r *Result) Name() string {
 // candidates is a set of protocols, by index.
 type candidates [2]uint64
 
-func (c *candidates) has(i int) bool { return c[i/64]>>(i%64)&1 != 0 }
-func (c *candidates) add(i int)      { c[i/64] |= 1 << (i % 64) }
-func (c *candidates) drop(i int)     { c[i/64] &^= 1 << (i % 64) }
+// all yields the members, in order; as they were at first.
+func (c *candidates) all(yield func(int) bool) {
+	for word := range c {
+		for left := c[word]; left != 0; left &= left - 1 {
+			if i := word*64 + bits.TrailingZeros64(left); !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+func (c *candidates) add(i int)  { c[i/64] |= 1 << (i % 64) }
+func (c *candidates) drop(i int) { c[i/64] &^= 1 << (i % 64) }
 
 // prepare lays out the tables of protocols.
 func (e *Engine) prepare() error {
@@ -70,7 +81,11 @@ func (e *Engine) prepare() error {
 	}
 	e.known = append(list, protocols()...)
 	e.guess = [2]map[uint16]int{{}, {}}
+	e.byName = map[string]*protocol{}
 	for i, p := range e.known {
+		if e.byName[p.name] == nil {
+			e.byName[p.name] = &e.known[i]
+		}
 		if p.stream != nil {
 			e.first.add(i)
 		}
@@ -110,10 +125,11 @@ func (e *Engine) identify(st *State, in *Input) {
 	} else {
 		s.data, s.rtp = in.Data, &st.rtp[in.Direction]
 	}
-	for i := range e.known {
-		if !st.left.has(i) {
-			continue
-		}
+	ask := st.left
+	if in.Direction == packet.ServerToClient {
+		ask = candidates{ask[0] | st.waits[0], ask[1] | st.waits[1]}
+	}
+	for i := range ask.all {
 		p := &e.known[i]
 		match := p.datagram
 		if stream {
@@ -128,10 +144,16 @@ func (e *Engine) identify(st *State, in *Input) {
 			e.report(st, in, &Finding{Kind: KindProtocol, Proto: strings.ToLower(p.name)})
 			return
 		case no:
-			if stream && len(s.client) > 0 && len(s.server) > 0 {
+			if stream && (!p.custom || len(s.client) > 0 && len(s.server) > 0) {
 				st.left.drop(i)
+				st.waits.drop(i)
 			}
+		case waits:
+			st.left.drop(i)
+			st.waits.add(i)
 		case more:
+			st.left.add(i)
+			st.waits.drop(i)
 		}
 	}
 }
@@ -191,26 +213,29 @@ func (e *Engine) learn(st *State, f *Finding) {
 
 // master returns the protocol that a finding belongs to, nil if it has none of its own.
 func (e *Engine) master(st *State, f *Finding) *protocol {
-	name := map[string]string{
-		"tls": "TLS", "dtls": "DTLS", "quic": "QUIC", "ssh": "SSH", "http": "HTTP", "dns": "DNS", "mdns": "MDNS", "llmnr": "LLMNR",
-		"netbios": "NetBIOS", "dhcp": "DHCP",
-	}[f.Proto]
-	if name == "TLS" {
-		for port, over := range map[uint16]string{993: "IMAPS", 995: "POPS", 465: "SMTPS"} {
-			if st.Server.Port() == port {
-				name = over
-			}
+	var name string
+	switch f.Proto {
+	case "tls":
+		switch st.Server.Port() {
+		case 993:
+			name = "IMAPS"
+		case 995:
+			name = "POPS"
+		case 465:
+			name = "SMTPS"
+		default:
+			name = "TLS"
 		}
+	case "dtls":
+		return &protocol{name: "DTLS", category: "Web"}
+	case "netbios":
+		name = "NetBIOS"
+	case "quic", "ssh", "http", "dns", "mdns", "llmnr", "dhcp":
+		name = strings.ToUpper(f.Proto)
+	default:
+		return nil
 	}
-	if name == "DTLS" {
-		return &protocol{name: name, category: "Web"}
-	}
-	for i := range e.known {
-		if e.known[i].name == name {
-			return &e.known[i]
-		}
-	}
-	return nil
+	return e.byName[name]
 }
 
 // Finish returns what is known of a flow. A protocol that no bytes tell is guessed from the ports; a guess never goes

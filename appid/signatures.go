@@ -5,126 +5,18 @@ import (
 	"encoding/binary"
 )
 
-// protocol is one that is told by its first bytes, or guessed by its port.
-type protocol struct {
-	name, category string
-	stream         signature // of TCP; nil where there is none
-	datagram       signature // of UDP
-	tcp, udp       []uint16  // registered ports (IANA), for the guess
-	custom         bool      // a Classifier of the user
-}
-
-// protocols returns all that are known, the surest first: the first that matches counts. Names and categories are those
-// of nDPI, so that results can be compared.
-func protocols() []protocol {
-	return []protocol{
-		{name: "BitTorrent", category: "Download", stream: eitherText("\x13BitTorrent protocol"), datagram: dataText("d1:ad2:id20:", "d1:rd2:id20:", "d1:el")},
-		{name: "VNC", category: "RemoteAccess", stream: eitherText("RFB 003.", "RFB 004."), tcp: []uint16{5900, 5901}},
-		{name: "AMQP", category: "RPC", stream: clientText("AMQP"), tcp: []uint16{5672}},
-		{name: "Gnutella", category: "Download", stream: clientText("GNUTELLA CONNECT/", "GNUTELLA/"), datagram: dataText("GND\x01", "GND\x02")},
-		{name: "RSYNC", category: "DataTransfer", stream: eitherText("@RSYNCD:"), tcp: []uint16{873}},
-		{name: "Jabber", category: "Web", stream: jabber, tcp: []uint16{5222, 5269}},
-		{name: "POP3", category: "Email", stream: serverText("+OK"), tcp: []uint16{110}},
-		{name: "IMAP", category: "Email", stream: serverText("* OK ", "* PREAUTH "), tcp: []uint16{143}},
-		{name: "SMTP", category: "Email", stream: bothText([]string{"EHLO ", "HELO ", "LHLO "}, []string{"220"}), tcp: []uint16{25, 587}},
-		{name: "FTP_CONTROL", category: "Download", stream: ftp, tcp: []uint16{21}},
-		{name: "Usenet", category: "Web", stream: bothText([]string{"MODE READER", "GROUP ", "ARTICLE ", "AUTHINFO "}, []string{"200", "201"}), tcp: []uint16{119}},
-		{name: "IRC", category: "Chat", stream: irc, tcp: []uint16{6667}},
-		{name: "Redis", category: "Database", stream: redis, tcp: []uint16{6379}},
-		{name: "Memcached", category: "Network", stream: memcached, datagram: packetOf(8+4, memcachedUDP), tcp: []uint16{11211}, udp: []uint16{11211}},
-		{name: "NATS", category: "RPC", stream: serverText("INFO {"), tcp: []uint16{4222}},
-		{name: "FIX", category: "RPC", stream: clientText("8=FIX.4.", "8=FIXT.1.")},
-		{name: "Git", category: "Collaborative", stream: fixed(8, git), tcp: []uint16{9418}},
-		{name: "HTTP2", category: "Web", stream: clientText("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")},
-		{name: "RTSP", category: "Media", stream: startLine("RTSP/1.0", clientBytes), tcp: []uint16{554}},
-		{name: "SIP", category: "VoIP", stream: startLine("SIP/2.0", clientBytes), datagram: dataLine("SIP/2.0"), tcp: []uint16{5060}, udp: []uint16{5060}},
-		{name: "SSDP", category: "System", datagram: ssdp, udp: []uint16{1900}},
-		{name: "Telnet", category: "RemoteAccess", stream: telnet, tcp: []uint16{23}},
-		{name: "RDP", category: "RemoteAccess", stream: fixed(7, rdp), tcp: []uint16{3389}},
-		{name: "H323", category: "VoIP", stream: fixed(7, h323), tcp: []uint16{1720}},
-		{name: "S7Comm", category: "IoT-Scada", stream: fixed(8, s7comm), tcp: []uint16{102}},
-		{name: "SMBv1", category: "System", stream: fixed(8, smb("\xffSMB"))},
-		{name: "SMBv23", category: "System", stream: fixed(8, smb("\xfeSMB")), tcp: []uint16{445}},
-		{name: "NetBIOS", category: "System", stream: fixed(72, netbiosSession), datagram: packetOf(12, netbiosDatagram), tcp: []uint16{139}, udp: []uint16{137, 138}},
-		{name: "MySQL", category: "Database", stream: answered(16, mysql), tcp: []uint16{3306}},
-		{name: "PostgreSQL", category: "Database", stream: fixed(8, postgres), tcp: []uint16{5432}},
-		{name: "MsSQL-TDS", category: "Database", stream: fixed(13, tds), tcp: []uint16{1433}},
-		{name: "MongoDB", category: "Database", stream: fixed(16, mongo), tcp: []uint16{27017}},
-		{name: "Cassandra", category: "Database", stream: fixed(9, cassandra), tcp: []uint16{9042}},
-		{name: "MQTT", category: "IoT-Scada", stream: fixed(9, mqtt), tcp: []uint16{1883}},
-		{name: "BGP", category: "Network", stream: fixed(19, bgp), tcp: []uint16{179}},
-		{name: "RTMP", category: "Media", stream: rtmp, tcp: []uint16{1935}},
-		{name: "SOCKS", category: "Web", stream: socks, tcp: []uint16{1080}},
-		{name: "PPTP", category: "VPN", stream: fixed(10, pptp), tcp: []uint16{1723}},
-		{name: "LDAP", category: "System", stream: fixed(10, ldap), datagram: packetOf(10, ldap), tcp: []uint16{389}, udp: []uint16{389}},
-		{name: "Kerberos", category: "Network", stream: fixed(10, kerberosTCP), datagram: packetOf(6, kerberos), tcp: []uint16{88}, udp: []uint16{88}},
-		{name: "DCE_RPC", category: "RPC", stream: fixed(10, dcerpc), tcp: []uint16{135}},
-		{name: "DNP3", category: "IoT-Scada", stream: fixed(10, dnp3), tcp: []uint16{20000}},
-		{name: "IEC60870", category: "IoT-Scada", stream: fixed(6, iec104), tcp: []uint16{2404}},
-		{name: "OPC-UA", category: "IoT-Scada", stream: clientText("HELF", "OPNF"), tcp: []uint16{4840}},
-		{name: "EthernetIP", category: "IoT-Scada", stream: fixed(24, ethernetIP), tcp: []uint16{44818}},
-		{name: "Modbus", category: "IoT-Scada", stream: fixed(8, modbus), tcp: []uint16{502}},
-		{name: "OpenVPN", category: "VPN", stream: fixed(16, openVPNTCP), datagram: packetOf(14, openVPN), tcp: []uint16{1194}, udp: []uint16{1194}},
-		{name: "Syslog", category: "System", stream: syslogTCP, datagram: packetOf(5, syslog), tcp: []uint16{514}, udp: []uint16{514}},
-		{name: "WireGuard", category: "VPN", datagram: packetOf(32, wireGuard), udp: []uint16{51820}},
-		{name: "STUN", category: "Network", datagram: packetOf(20, stun), udp: []uint16{3478}},
-		{name: "DHCP", category: "Network", datagram: packetOf(240, dhcp), udp: []uint16{67, 68}},
-		{name: "DHCPV6", category: "Network", datagram: packetOf(4, dhcp6), udp: []uint16{546, 547}},
-		{name: "NTP", category: "System", datagram: packetOf(48, ntp), udp: []uint16{123}},
-		{name: "SNMP", category: "Network", datagram: packetOf(10, snmp), udp: []uint16{161, 162}},
-		{name: "Radius", category: "Network", datagram: packetOf(20, radius), udp: []uint16{1812, 1813}},
-		{name: "IPSec", category: "VPN", datagram: packetOf(28, isakmp), udp: []uint16{500, 4500}},
-		{name: "TFTP", category: "DataTransfer", datagram: packetOf(6, tftp), udp: []uint16{69}},
-		{name: "SLP", category: "Network", datagram: packetOf(16, slp), tcp: []uint16{427}, udp: []uint16{427}},
-		{name: "VXLAN", category: "Network", datagram: packetOf(8, vxlan), udp: []uint16{4789}},
-		{name: "COAP", category: "RPC", datagram: packetOf(4, coap), udp: []uint16{5683}},
-		{name: "NetFlow", category: "Network", datagram: packetOf(20, netflow), udp: []uint16{2055}},
-		{name: "sFlow", category: "Network", datagram: packetOf(28, sflow), udp: []uint16{6343}},
-		{name: "RIP", category: "Network", datagram: packetOf(24, rip), udp: []uint16{520}},
-		{name: "L2TP", category: "VPN", datagram: packetOf(12, l2tp), udp: []uint16{1701}},
-		{name: "Dropbox", category: "Cloud", datagram: dataText(`{"host_int": `), udp: []uint16{17500}},
-		{name: "Spotify", category: "Music", datagram: dataText("SpotUdp0")},
-		{name: "SourceEngine", category: "Game", datagram: dataText("\xff\xff\xff\xffTSource Engine Query")},
-		{name: "RTCP", category: "VoIP", datagram: packetOf(8, rtcp)},
-		{name: "RTP", category: "Media", datagram: rtp},
-		{name: "TLS", category: "Web", stream: tlsRecords, tcp: []uint16{443, 8443}},
-		// By port alone: what they say first is not enough to tell.
-		{name: "DNS", category: "Network", tcp: []uint16{53}, udp: []uint16{53}},
-		{name: "MDNS", category: "Network", udp: []uint16{5353}},
-		{name: "LLMNR", category: "Network", udp: []uint16{5355}},
-		{name: "HTTP", category: "Web", tcp: []uint16{80, 8080}},
-		{name: "QUIC", category: "Web", udp: []uint16{443}},
-		{name: "SSH", category: "RemoteAccess", tcp: []uint16{22}},
-		{name: "Whois-DAS", category: "Network", tcp: []uint16{43}},
-		{name: "IMAPS", category: "Email", tcp: []uint16{993}},
-		{name: "POPS", category: "Email", tcp: []uint16{995}},
-		{name: "SMTPS", category: "Email", tcp: []uint16{465}},
-		{name: "FTPS", category: "Download", tcp: []uint16{990}},
-		{name: "LDAPS", category: "System", tcp: []uint16{636}},
-		{name: "Oracle", category: "Database", tcp: []uint16{1521}},
-	}
-}
-
 // tlsRecords is TLS met in mid-stream: records of application data.
 func tlsRecords(s *sample) verdict {
 	one := func(b []byte) verdict {
 		switch {
 		case len(b) < 5:
-			return starts(b, "\x17\x03"[:min(len(b), 2)])
+			return min(starts(b[:min(len(b), 2)], "\x17\x03"), more)
 		case b[0] == 0x17 && b[1] == 3 && b[2] <= 4 && be16(b[3:]) > 0 && be16(b[3:]) <= maxRecord+256:
 			return yes
 		}
 		return no
 	}
-	v := no
-	for _, b := range [2][]byte{s.client, s.server} {
-		if len(b) >= 5 {
-			v = either(v, one(b))
-		} else if len(b) > 0 {
-			v = either(v, min(one(b), more))
-		}
-	}
-	return v
+	return max(one(s.client), s.answer(one(s.server)))
 }
 
 func jabber(s *sample) verdict {
@@ -134,7 +26,7 @@ func jabber(s *sample) verdict {
 	switch {
 	case bytes.Contains(s.client[:min(len(s.client), 512)], []byte("<stream:stream")):
 		return yes
-	case len(s.client) < 64:
+	case len(s.client) < 512:
 		return more
 	}
 	return no
@@ -142,24 +34,24 @@ func jabber(s *sample) verdict {
 
 // ftp needs both sides: mail servers greet alike, and other protocols have the command (RFC 959).
 func ftp(s *sample) verdict {
-	g := starts(s.server, "220")
+	g := s.answer(starts(s.server, "220"))
 	if g != yes || len(s.client) == 0 {
 		return min(g, more)
 	}
-	return either(startsFold(s.client, "USER "), startsFold(s.client, "AUTH "), startsFold(s.client, "FEAT\r\n"), startsFold(s.client, "SYST\r\n"))
+	return max(startsFold(s.client, "USER "), startsFold(s.client, "AUTH "), startsFold(s.client, "FEAT\r\n"), startsFold(s.client, "SYST\r\n"))
 }
 
 func irc(s *sample) verdict {
-	return either(starts(s.client, "NICK "), starts(s.client, "CAP LS"), starts(s.server, "NOTICE AUTH"), starts(s.server, ":irc."))
+	return max(starts(s.client, "NICK "), starts(s.client, "CAP LS"), s.answer(max(starts(s.server, "NOTICE AUTH"), starts(s.server, ":irc."))))
 }
 
 func redis(s *sample) verdict {
 	l, ok := line(s.client)
 	if !ok {
-		if v := starts(s.client, "*"); v != yes || len(s.client) > 8 {
-			return either(no, v&more)
+		if len(s.client) > 32 {
+			return no
 		}
-		return more
+		return min(starts(s.client, "*"), more)
 	}
 	if len(l) < 2 || l[0] != '*' || !digits(l[1:]) {
 		return no
@@ -224,13 +116,13 @@ func telnet(s *sample) verdict {
 	one := func(b []byte) verdict {
 		switch {
 		case len(b) < 3:
-			return starts(b, "\xff"[:min(len(b), 1)]) & more
+			return min(starts(b, "\xff"), more)
 		case b[0] == 0xff && b[1] >= 0xfa && b[1] <= 0xfe:
 			return yes
 		}
 		return no
 	}
-	return either(one(s.client), one(s.server))
+	return max(one(s.client), s.answer(one(s.server)))
 }
 
 // tpkt reports whether b starts with an RFC 1006 packet of a COTP type.
@@ -266,11 +158,22 @@ func netbiosDatagram(b []byte, s *sample) bool {
 	return false
 }
 
-// mysql is the server's greeting: protocol 10, and a version in text.
-func mysql(b []byte, _ *sample) bool {
+// mysql is the server's greeting: protocol 10, and a version in text; or an error in its place.
+func mysql(s *sample) verdict {
+	b := s.server
+	if len(b) < 16 {
+		return s.answer(more)
+	}
 	size := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
-	i := bytes.IndexByte(b[5:], 0)
-	return b[3] == 0 && b[4] == 10 && size > 20 && size < 1024 && i > 0 && b[5] >= '0' && b[5] <= '9' || b[3] == 0 && b[4] == 0xff && size < 512 && size > 3 && s4(b)
+	switch {
+	case b[3] == 0 && b[4] == 0xff && size < 512 && size > 3 && s4(b):
+		return yes
+	case b[3] != 0 || b[4] != 10 || size <= 20 || size >= 1024 || b[5] < '0' || b[5] > '9':
+		return no
+	case bytes.IndexByte(b[5:], 0) < 0:
+		return more
+	}
+	return yes
 }
 
 // s4 reports whether a MySQL error packet holds an error number that servers send before the greeting.
@@ -331,8 +234,8 @@ func socks(s *sample) verdict {
 		return more
 	}
 	switch {
-	case c[0] == 5 && c[1] > 0 && len(c) >= 2+int(c[1]):
-		if len(s.server) < 2 {
+	case c[0] == 5 && c[1] > 0:
+		if len(c) < 2+int(c[1]) || len(s.server) < 2 {
 			return more
 		}
 		if s.server[0] == 5 && (s.server[1] == 0xff || bytes.IndexByte(c[2:2+int(c[1])], s.server[1]) >= 0) {
@@ -352,13 +255,29 @@ func socks(s *sample) verdict {
 func pptp(b []byte, _ *sample) bool { return be32(b[4:]) == 0x1a2b3c4d && be16(b[2:]) == 1 }
 
 // ldap is a message with a number and a bind or search request, or an answer (RFC 4511 §4.1.1).
-func ldap(b []byte, _ *sample) bool {
+func ldap(b []byte, _ *sample) bool { return ldapMessage(b) == yes }
+
+func ldapTCP(s *sample) verdict {
+	if len(s.client) < 10 {
+		return more
+	}
+	return ldapMessage(s.client)
+}
+
+func ldapMessage(b []byte) verdict {
 	at, n, ok := ber(b)
 	if b[0] != 0x30 || !ok || n < 5 || at+4 > len(b) || b[at] != 2 || b[at+1] == 0 || b[at+1] > 4 {
-		return false
+		return no
 	}
 	op := at + 2 + int(b[at+1])
-	return op < len(b) && (b[op] == 0x60 || b[op] == 0x61 || b[op] == 0x63 || b[op] == 0x64 || b[op] == 0x77)
+	if op >= len(b) {
+		return more
+	}
+	switch b[op] {
+	case 0x60, 0x61, 0x63, 0x64, 0x77:
+		return yes
+	}
+	return no
 }
 
 // kerberos is a message with an application tag (RFC 4120 §5.10).
@@ -374,8 +293,19 @@ func kerberos(b []byte, _ *sample) bool {
 	return false
 }
 
-func kerberosTCP(b []byte, s *sample) bool {
-	return be32(b) > 20 && be32(b) < 1<<16 && kerberos(b[4:], s)
+func kerberosTCP(s *sample) verdict {
+	b := s.client
+	switch {
+	case len(b) < 10:
+		return more
+	case be32(b) <= 20 || be32(b) >= 1<<16:
+		return no
+	case kerberos(b[4:], s):
+		return yes
+	case len(b) < 14:
+		return more
+	}
+	return no
 }
 
 func dcerpc(b []byte, _ *sample) bool {
@@ -404,9 +334,21 @@ func openVPN(b []byte, s *sample) bool {
 	return b[0] == 0x38 && (b[13] == 0 || len(b) >= 42) && s.fromClient || b[0] == 0x40 && !s.fromClient && (b[9] <= 4 || len(b) >= 42)
 }
 
-func openVPNTCP(b []byte, _ *sample) bool {
-	n := be16(b)
-	return b[2] == 0x38 && n >= 14 && n < 200 && (n == len(b)-2 && b[15] == 0 || n == 42 || n == 54 || n == 86)
+// openVPNTCP is a hard reset of a client behind its length: of a size that clients are known for, or sent alone.
+func openVPNTCP(s *sample) verdict {
+	b := s.client
+	if len(b) < 16 {
+		return more
+	}
+	switch n := be16(b); {
+	case b[2] != 0x38 || n < 14 || n >= 200:
+		return no
+	case n == 42 || n == 54 || n == 86 || n == len(b)-2 && b[15] == 0:
+		return yes
+	case n > len(b)-2 && b[15] == 0:
+		return more
+	}
+	return no
 }
 
 func syslog(b []byte, s *sample) bool {
