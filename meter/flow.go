@@ -2,7 +2,6 @@ package meter
 
 import (
 	"math"
-	"slices"
 
 	"github.com/tcpfollow/tcpfollow/meter/nfpacket"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -105,11 +104,17 @@ type Step struct {
 
 // Clone returns a copy that is owned by the caller.
 func (f *Flow) Clone() *Flow {
-	c := *f
-	c.SPLT = slices.Clone(f.SPLT)
-	c.Rows = slices.Clone(f.Rows)
-	for i := range c.Rows {
-		c.Rows[i] = c.Rows[i].clone()
+	c := new(Flow)
+	f.copyTo(c)
+	return c
+}
+
+// copyTo makes a copy in c, whose lists are used again.
+func (f *Flow) copyTo(c *Flow) {
+	steps, rows := c.SPLT[:0], c.Rows[:0]
+	*c = *f
+	c.SPLT, c.Rows = append(steps, f.SPLT...), rows
+	for i := range f.Rows {
+		c.Rows = append(c.Rows, f.Rows[i].clone())
 	}
-	return &c
 }

@@ -60,6 +60,7 @@ type Meter struct {
 	touched      uint64 // means nothing
 	flow         Flow   // what callbacks see
 	batch        *[packet.BatchSize]pending
+	journal      *journal // of a shard, which leaves the order of flows to a Sharded
 }
 
 // pending is a packet that was decoded and is still to be counted.
@@ -216,30 +217,41 @@ func (m *Meter) add(p *pending) {
 	if m.Done() {
 		return
 	}
-	now := m.clock(p.packet.Time)
-	m.stats.Packets++
-	scan := now-m.scanned >= m.scanTicks
-	if scan {
-		m.scanned = now
-	}
-	if ref := m.lookup(p.hash, &p.key); ref == 0 {
-		m.create(p, now, false, false)
-	} else {
-		r := m.table.At(ref)
-		switch {
-		case now-r.last() >= m.idle:
-			m.end(ref, ExpiredIdle)
-			m.create(p, now, false, false)
-		case now-r.first() >= m.active:
-			reversed := r.reversed
-			m.end(ref, ExpiredActive)
-			m.create(p, now, m.cfg.KeepDirection, reversed)
-		default:
-			m.update(ref, r, p, now)
-		}
-	}
+	now, scan := m.tick(p.packet.Time)
+	m.gather(p, now)
 	if scan {
 		m.scan()
+	}
+}
+
+// tick counts a packet and returns its time, and whether idle flows are to be looked for behind it.
+func (m *Meter) tick(ns int64) (now uint64, scan bool) {
+	now = m.clock(ns)
+	m.stats.Packets++
+	if scan = now-m.scanned >= m.scanTicks; scan {
+		m.scanned = now
+	}
+	return now, scan
+}
+
+// gather adds a packet to the flow it belongs to.
+func (m *Meter) gather(p *pending, now uint64) {
+	ref := m.lookup(p.hash, &p.key)
+	if ref == 0 {
+		m.create(p, now, false, false)
+		return
+	}
+	r := m.table.At(ref)
+	switch {
+	case now-r.last() >= m.idle:
+		m.end(ref, ExpiredIdle)
+		m.create(p, now, false, false)
+	case now-r.first() >= m.active:
+		reversed := r.reversed
+		m.end(ref, ExpiredActive)
+		m.create(p, now, m.cfg.KeepDirection, reversed)
+	default:
+		m.update(ref, r, p, now)
 	}
 }
 
@@ -264,7 +276,7 @@ func (m *Meter) scan() {
 
 // create starts a flow with its first packet. Unless kept, the packet's sender is the source.
 func (m *Meter) create(p *pending, now uint64, kept, reversed bool) {
-	if m.table.Len() >= m.cfg.MaxActive {
+	if m.journal == nil && m.table.Len() >= m.cfg.MaxActive {
 		m.stats.Evicted++
 		m.end(m.order.head, ExpiredEvicted)
 	}
@@ -281,9 +293,13 @@ func (m *Meter) create(p *pending, now uint64, kept, reversed bool) {
 	if r.reversed != p.reversed {
 		rest.srcMAC, rest.dstMAC = rest.dstMAC, rest.srcMAC
 	}
-	rest.created = m.created
-	m.created++
-	m.order.push(ref)
+	if m.journal != nil {
+		rest.created = m.journal.opened(ref)
+	} else {
+		rest.created = m.created
+		m.created++
+		m.order.push(ref)
+	}
 	if m.cfg.Statistics {
 		*m.statistics.add(ref) = statistics{}
 	}
@@ -296,7 +312,13 @@ func (m *Meter) create(p *pending, now uint64, kept, reversed bool) {
 
 // update adds a packet to a flow.
 func (m *Meter) update(ref flowtable.Ref, r *record, p *pending, now uint64) {
-	if goesOn := m.count(ref, r, p, now, now-r.last()); goesOn && m.cfg.Order != OrderNFStream && ref != m.order.tail {
+	goesOn := m.count(ref, r, p, now, now-r.last())
+	if m.cfg.Order == OrderNFStream || !goesOn {
+		return
+	}
+	if m.journal != nil {
+		m.journal.note(event{kind: wentOn, node: m.table.Rest(ref).created})
+	} else if ref != m.order.tail {
 		m.order.remove(ref)
 		m.order.push(ref)
 	}
@@ -375,6 +397,11 @@ func (m *Meter) end(ref flowtable.Ref, why Expiration) {
 	}
 	m.plugins.expire(f)
 	created := f.ID
+	if m.journal != nil {
+		m.journal.ended(created, f)
+		m.forget(ref)
+		return
+	}
 	f.ID = m.stats.Flows
 	m.stats.Flows++
 	m.forget(ref) // before the call, which may panic
@@ -397,7 +424,9 @@ func (m *Meter) forget(ref flowtable.Ref) {
 		m.dissector.close(ref)
 	}
 	m.plugins.forget(ref)
-	m.order.remove(ref)
+	if m.journal == nil {
+		m.order.remove(ref)
+	}
 	m.table.Remove(ref)
 }
 

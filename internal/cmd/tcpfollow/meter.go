@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,24 +23,33 @@ import (
 	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 )
 
+// flowMeter is a meter, on one goroutine or several.
+type flowMeter interface {
+	FeedBatch(b *packet.Batch)
+	Flush() error
+	Done() bool
+	Stats() meter.Stats
+}
+
 // metering is the command meter: its flags, and one run.
 type metering struct {
-	in     input // where frames come from; of its flags, those that make sense here
-	cfg    meter.Config
-	out    meterOutput
-	bpf    string
-	idle   string
-	active string
-	acct   uint8
-	order  string
-	rules  string
-	unit   string
-	plugs  []string
+	in      input // where frames come from; of its flags, those that make sense here
+	workers int
+	cfg     meter.Config
+	out     meterOutput
+	bpf     string
+	idle    string
+	active  string
+	acct    uint8
+	order   string
+	rules   string
+	unit    string
+	plugs   []string
 
 	stderr  io.Writer
 	filter  *filter
 	set     *pcapfile.Set
-	meter   *meter.Meter
+	meter   flowMeter
 	cut     []error
 	unknown map[packet.LinkType]uint64
 	seen    uint64
@@ -89,14 +99,18 @@ func (m *metering) flags(cmd *cobra.Command) {
 	fl.StringArrayVar(&m.plugs, "plugin", nil, "add columns: `name` or name=argument; may be repeated: "+strings.Join(pluginNames(), ", "))
 	fl.IntVar(&m.cfg.MaxActive, "max-active", meter.DefaultMaxActive, "most `flows` known at a time")
 	fl.IntVar(&m.cfg.MaxWaiting, "max-waiting", meter.DefaultMaxWaiting, "most `flows` that wait for an earlier one, with --order first")
+	fl.IntVar(&m.workers, "workers", 1, "goroutines that gather flows, with the rows and ids of one; 0 is one for each processor; n-meters is another name")
 	fl.Uint64VarP(&m.in.count, "count", "c", 0, "stop after so many frames")
 	fl.BoolVarP(&m.in.quiet, "quiet", "q", false, "no summary and no progress on standard error")
 	fl.IntVar(&m.in.file.MaxFrame, "max-frame", 0, "most captured `bytes` of one frame (default 16 MiB)")
 	fl.Int64Var(&m.in.file.MaxSkip, "max-skip", 0, "most decompressed `bytes` without a frame among them (default 1 GiB)")
 	fl.Int64Var(&m.in.file.MaxDecompressed, "max-decompressed", 0, "most `bytes` that a compressed file may hold (default no limit)")
 	fl.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "filter" {
+		switch name {
+		case "filter":
 			name = "bpf-filter"
+		case "n-meters":
+			name = "workers"
 		}
 		return pflag.NormalizedName(name)
 	})
@@ -185,11 +199,11 @@ func (m *metering) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	var failed error
-	if m.meter, err = meter.New(func(f *meter.Flow) {
+	if m.meter, err = m.start(func(f *meter.Flow) {
 		if failed == nil {
 			failed = rows.Write(f)
 		}
-	}, &m.cfg); err != nil {
+	}); err != nil {
 		rows.abort()
 		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
 	}
@@ -207,6 +221,17 @@ func (m *metering) run(cmd *cobra.Command, args []string) error {
 		err = rows.Close()
 	}
 	return m.summary(err, rows)
+}
+
+// start makes the meter.
+func (m *metering) start(emit func(*meter.Flow)) (flowMeter, error) {
+	switch {
+	case m.workers == 1:
+		return meter.New(emit, &m.cfg)
+	case m.workers == 0:
+		m.workers = runtime.GOMAXPROCS(0)
+	}
+	return meter.NewSharded(m.workers, emit, &m.cfg, func() ([]meter.Plugin, error) { return newPlugins(m.plugs) })
 }
 
 // follow reads the input to its end, or until no more is wanted.

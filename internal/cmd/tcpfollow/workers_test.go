@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tcpfollow/tcpfollow/internal/cli"
+
 	"github.com/tcpfollow/tcpfollow/internal/pktgen"
 )
 
@@ -71,4 +73,17 @@ func TestWorkersOutputFails(t *testing.T) {
 	one := run(args...)
 	require.NotZero(t, one.code)
 	require.Equal(t, one, run(append(args, "--workers", "2")...))
+}
+
+// TestMeterWorkers: the rows and ids of one worker, whatever their number is called.
+func TestMeterWorkers(t *testing.T) {
+	for _, args := range [][]string{{"--statistical-analysis"}, {"--order", "first"}, {"--order", "expiry", "--idle-timeout", "0"}, {"--max-nflows", "2"}} {
+		all := append([]string{"meter", "-q", data + "links", data + "tunnels"}, args...)
+		want := runOK(t, all...).stdout
+		require.NotEmpty(t, want)
+		for _, more := range [][]string{{"--workers", "2"}, {"--n-meters", "3"}, {"--workers", "0"}} {
+			require.Equal(t, want, runOK(t, append(all, more...)...).stdout, "%v", more)
+		}
+	}
+	require.Equal(t, cli.ExitUsage, run("meter", "--workers", "-1", data+"http.pcap").code)
 }

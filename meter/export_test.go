@@ -1,0 +1,4 @@
+package meter
+
+// NewShardedRounds is NewSharded with rounds of so many packets.
+var NewShardedRounds = newSharded
