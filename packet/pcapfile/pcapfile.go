@@ -58,6 +58,11 @@ type Config struct {
 	// where NFStream 6.6.0 uses it: dates from 2038-01-19 on become negative. A negative fraction is rounded towards
 	// zero to milliseconds, so that Time/1e6 rounded down is sec·1000 + µs/1000. It is without effect on other formats.
 	SignedSeconds bool
+	// AtEnd, when set, makes files readable that are still being written. It is called, each time, when the last file of
+	// the input has been read to its end, in the middle of a record or not, even before its header is there. It waits as
+	// it likes and returns nil to look for more; its error ends the reading, io.EOF as if the file
+	// were whole. Pipes end by themselves: it is not called for them. A file that became shorter is [ErrTruncated].
+	AtEnd func() error
 	// OnBlock, when set, is called for every pcapng block that is neither a section header, an interface
 	// description nor a packet: name resolution, statistics, decryption secrets, custom blocks. Blocks that exceed
 	// MaxFrame by more than 1 MiB are skipped without a call. It runs within ReadBatch, so it may see a block up to a

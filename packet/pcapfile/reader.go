@@ -31,6 +31,7 @@ type Reader struct {
 	readErr  error // what src ended with
 	err      error // what ReadBatch ended with
 
+	last   bool   // no file follows, see Config.AtEnd
 	before uint64 // frames of the files before this one
 	frames uint64 // frames of this file
 	info   Info
@@ -61,7 +62,7 @@ func NewReader(src io.Reader, name string, cfg *Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.start(&rawInput{r: src, read: new(atomic.Int64)}, name); err != nil {
+	if err := r.start(&rawInput{r: src, read: new(atomic.Int64), atEnd: r.cfg.AtEnd}, name); err != nil {
 		_ = r.Close()
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func newReader(cfg *Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{cfg: c, buf: make([]byte, c.Buffer)}, nil
+	return &Reader{cfg: c, last: true, buf: make([]byte, c.Buffer)}, nil
 }
 
 // open starts on the file at path, counting its bytes into read.
@@ -88,7 +89,11 @@ func (r *Reader) open(path string, read *atomic.Int64) error {
 		}
 		r.closer = append(r.closer, func() { _ = f.Close() })
 	}
-	return r.start(&rawInput{r: f, read: read, size: fileSize(f)}, name)
+	in := &rawInput{r: f, read: read, size: fileSize(f)}
+	if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() && r.last && r.cfg.AtEnd != nil {
+		in.atEnd, in.size = r.cfg.AtEnd, 0
+	}
+	return r.start(in, name)
 }
 
 // fileSize returns how many bytes are left to read from f, 0 when that cannot be known.
@@ -322,16 +327,35 @@ func (r *Reader) Size() int64 { return r.raw.size }
 
 // rawInput counts the bytes of a file and remembers how it ended, to tell a failing disk from a damaged file.
 type rawInput struct {
-	r    io.Reader
-	read *atomic.Int64
-	size int64
-	err  error
+	r     io.Reader
+	read  *atomic.Int64
+	size  int64
+	own   int64        // bytes read
+	atEnd func() error // see Config.AtEnd
+	err   error
 }
 
 // Read implements io.Reader.
 func (in *rawInput) Read(b []byte) (int, error) {
 	n, err := in.r.Read(b)
+	for n == 0 && len(b) > 0 && errors.Is(err, io.EOF) && in.atEnd != nil {
+		if err = in.grow(); err != nil {
+			break
+		}
+		n, err = in.r.Read(b)
+	}
+	in.own += int64(n)
 	in.read.Add(int64(n))
 	in.err = err
 	return n, err
+}
+
+// grow waits for the file to grow.
+func (in *rawInput) grow() error {
+	if f, ok := in.r.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Size() < in.own {
+			return faultf(ErrTruncated, "file became shorter: %d of %d bytes that were read", fi.Size(), in.own)
+		}
+	}
+	return in.atEnd()
 }

@@ -47,7 +47,8 @@ func OpenAll(paths []string, cfg *Config) (*Set, error) {
 		return nil, err
 	}
 	l := lister{probe: &Reader{cfg: r.cfg, buf: make([]byte, sniffLen)}, known: true}
-	for _, p := range paths {
+	for i, p := range paths {
+		l.grows = i == len(paths)-1 && r.cfg.AtEnd != nil
 		if err := l.add(p); err != nil {
 			return nil, err
 		}
@@ -68,6 +69,7 @@ type lister struct {
 	skipped int
 	sum     int64
 	known   bool // all files have a size
+	grows   bool // the path that is added names a file that is still being written
 }
 
 // add adds the file or directory that a caller named.
@@ -90,7 +92,7 @@ func (l *lister) add(path string) error {
 			return &Error{File: path, Err: faultf(ErrNotCapture, "no capture file in it")}
 		}
 		return nil
-	case !fi.Mode().IsRegular(): // a pipe: what was read of it here would be lost
+	case !fi.Mode().IsRegular(), l.grows: // of a pipe what was read here would be lost; the other may be empty yet
 		l.append(path, 0, false)
 		return nil
 	}
@@ -179,6 +181,7 @@ func (s *Set) openNext() error {
 	f := s.files[s.next]
 	s.next++
 	s.open = true
+	s.r.last = s.next == len(s.files)
 	s.name.Store(&f.path)
 	return s.r.open(f.path, &s.read)
 }
