@@ -81,8 +81,8 @@ func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// prepare makes a command and those below it note when one of them starts to run, and makes those that only hold others
-// refuse what is none of these.
+// prepare makes a command and those below it note when one of them starts to run, and makes those that hold others refuse
+// what is none of these.
 func prepare(cmd *cobra.Command, started *bool) {
 	for _, c := range cmd.Commands() {
 		prepare(c, started)
@@ -93,8 +93,10 @@ func prepare(cmd *cobra.Command, started *bool) {
 			return run(cmd, args)
 		}
 	}
-	if !cmd.Runnable() {
+	if cmd.HasSubCommands() {
 		cmd.Args = unknownCommand
+	}
+	if !cmd.Runnable() {
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 }

@@ -149,7 +149,7 @@ func (c *Config) settled() (Config, error) {
 	seen := map[string]bool{}
 	for _, name := range s.Interfaces {
 		if seen[name] || name == Any && len(s.Interfaces) > 1 {
-			return s, &Error{Interface: name, Err: errors.New("interface is captured twice")}
+			return s, fmt.Errorf("live: interface %q would be captured twice", name)
 		}
 		seen[name] = true
 	}

@@ -169,7 +169,7 @@ func (r *Reader) ReadBatch(b *packet.Batch) error {
 	if cap(b.Frames) < packet.BatchSize {
 		b.Frames = make([]packet.Frame, 0, packet.BatchSize)
 	}
-	b.Frames = b.Frames[:0]
+	b.Frames, b.Clock = b.Frames[:0], 0
 	for r.err == nil {
 		var err error
 		switch r.info.Format {

@@ -173,7 +173,7 @@ func (s *Set) ReadBatch(b *packet.Batch) error {
 			s.err = err
 		}
 	}
-	b.Frames = b.Frames[:0]
+	b.Frames, b.Clock = b.Frames[:0], 0
 	return s.err
 }
 

@@ -3,8 +3,6 @@ package tcpfollow
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,7 +10,6 @@ import (
 
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/packet"
-	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 )
 
 // maxHeld is the most bytes of IP fragments that a streamWriter holds.
@@ -21,7 +18,7 @@ const maxHeld = 16 << 20
 // streamWriter copies the packets of streams to a capture file. Which stream an IP fragment belongs to is known once its
 // datagram is complete: until then it is held.
 type streamWriter struct {
-	w        *pcapfile.Writer
+	w        *recorder
 	follower *tf.TCPStreamFollower
 	streams  []uint
 	decoder  *packet.Decoder
@@ -42,27 +39,17 @@ type datagram struct {
 	id  uint32
 }
 
-// newStreamWriter creates the file that fl names, "-" for stdout; an empty list of streams means all.
-func newStreamWriter(fl *followFlags, s *session, stdout io.Writer, cfg *tf.Config) (*streamWriter, error) {
+// newStreamWriter creates the file that the flags name; an empty list of streams means all.
+func newStreamWriter(fl *followFlags, s *session, cfg *tf.Config) (*streamWriter, error) {
 	decoder, err := packet.NewDecoder(&cfg.Decode)
 	if err != nil {
 		return nil, err
 	}
-	w := &streamWriter{follower: s.follower, streams: fl.streams, decoder: decoder}
-	pcapng := &pcapfile.WriterConfig{Format: pcapfile.FormatPcapNG}
-	if fl.write == "-" {
-		if w.w, err = pcapfile.NewWriter(stdout, pcapng); err != nil {
-			return nil, err
-		}
-		return w, nil
-	}
-	if to, err := os.Stat(fl.write); err == nil && isInput(s.files, to) {
-		return nil, fmt.Errorf("%s: is being read, and cannot be written to", fl.write)
-	}
-	if w.w, err = pcapfile.Create(fl.write, pcapng); err != nil {
+	r, err := newRecorder(fl.record, s)
+	if err != nil {
 		return nil, err
 	}
-	return w, nil
+	return &streamWriter{w: r, follower: s.follower, streams: fl.streams, decoder: decoder}, nil
 }
 
 // isInput reports whether a file is one of the paths, or in a directory that is.
@@ -104,7 +91,7 @@ func (w *streamWriter) frame(f *packet.Frame, v tf.Verdict) error {
 	if !ok {
 		return nil
 	}
-	return w.w.Write(f)
+	return w.w.write(f)
 }
 
 // datagramOf tells which datagram the fragment p, in f, belongs to.
@@ -142,7 +129,7 @@ func (w *streamWriter) release(of datagram, wanted bool) error {
 			return false
 		}
 		if wanted && err == nil {
-			err = w.w.Write(&h.frame)
+			err = w.w.write(&h.frame)
 		}
 		w.size -= len(h.frame.Data)
 		return true
@@ -150,4 +137,4 @@ func (w *streamWriter) release(of datagram, wanted bool) error {
 	return err
 }
 
-func (w *streamWriter) close() error { return w.w.Close() }
+func (w *streamWriter) close() error { return w.w.close() }

@@ -58,6 +58,7 @@ func newExtractor(fl *followFlags, s *session, w io.Writer) (*extractor, error) 
 	if err != nil {
 		return nil, err
 	}
+	s.writesTo(fl.extract)
 	return &extractor{session: s, root: root, w: w, json: fl.output == "json", index: fl.index, streams: map[uint64]*extracting{}, files: map[string]*os.File{}}, nil
 }
 

@@ -20,7 +20,7 @@ type followFlags struct {
 	streams     []uint
 	extract     string
 	index       bool
-	write       string
+	record      recordFlags
 	color       string
 	asCaptured  bool
 	maxRendered int
@@ -44,7 +44,8 @@ urgent.`,
   tcpfollow follow --stream 0 --raw server http.pcap > response
   tcpfollow follow --extract out/ http.pcap     one file a direction
   tcpfollow follow --stream 2 -w two.pcap http.pcap
-  tcpfollow follow -o json http.pcap | jq 'select(.event == "gap")'`,
+  tcpfollow follow -o json http.pcap | jq 'select(.event == "gap")'
+  sudo tcpfollow follow -i eth0 --as-captured -- tcp port 80`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runFollow(cmd, args, &in, &fl) },
 	}
 	f := cmd.Flags()
@@ -54,7 +55,7 @@ urgent.`,
 	f.StringVar(&fl.raw, "raw", "", "write the bytes of one side, `client|server`, and nothing else")
 	f.StringVar(&fl.extract, "extract", "", "write what each side sent to a file of its own in `dir`")
 	f.BoolVar(&fl.index, "index", false, "with --extract, add to each file one that says which packet its bytes came from")
-	f.StringVarP(&fl.write, "write", "w", "", "write the packets of the streams to a capture `file`")
+	fl.record.flags(cmd, "write the packets of the streams to a capture `file`: pcapng, or pcap if its name ends so")
 	f.BoolVar(&fl.asCaptured, "as-captured", false, "show bytes as they come, instead of stream by stream")
 	f.StringVar(&fl.color, "color", "auto", "colour: auto, always, never")
 	f.IntVar(&fl.maxRendered, "max-rendered", 256<<20, "most `bytes` of text kept for streams that are not over; beyond it, text is shown early")
@@ -65,7 +66,7 @@ urgent.`,
 }
 
 func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) error {
-	if err := fl.check(); err != nil {
+	if err := firstError(fl.check(), fl.record.check()); err != nil {
 		return err
 	}
 	colors, err := cli.NewPalette(fl.color, cmd.OutOrStdout())
@@ -77,7 +78,7 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 		return err
 	}
 	stdout := cmd.OutOrStdout()
-	if fl.write == "-" {
+	if fl.record.path == "-" {
 		stdout = io.Discard // the packets go there
 	}
 	out := bufio.NewWriterSize(stdout, 1<<16)
@@ -92,12 +93,12 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 		}
 		return v.failed()
 	}}
-	if fl.write != "" {
+	if fl.record.path != "" {
 		j.each = func(f *packet.Frame, verdict tf.Verdict) error { return w.frame(f, verdict) }
 	}
 	j.started = func(s *session) (err error) {
-		if fl.write != "" {
-			if w, err = newStreamWriter(fl, s, cmd.OutOrStdout(), cfg); err != nil {
+		if fl.record.path != "" {
+			if w, err = newStreamWriter(fl, s, cfg); err != nil {
 				return err
 			}
 		}
@@ -139,7 +140,7 @@ func (fl *followFlags) check() error {
 		return cli.Usage("only one of --hex, --raw, --extract and -o json can be had at a time")
 	case fl.index && fl.extract == "":
 		return cli.Usage("--index goes with --extract")
-	case fl.write == "-" && (shape > 0 && fl.extract == "" || fl.output == "json"):
+	case fl.record.path == "-" && (shape > 0 && fl.extract == "" || fl.output == "json"):
 		return cli.Usage("-w - leaves standard output to the packets")
 	case fl.maxRendered < 0:
 		return cli.Usage("--max-rendered: negative")

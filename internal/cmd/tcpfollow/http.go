@@ -62,7 +62,8 @@ Credentials and the values of cookies are not shown, but with --no-redact.`,
   tcpfollow http --extract out/ --where 'content_type startsWith "image/"' web.pcap
   tcpfollow http --format '{time} {client_ip} {method} {url} {status} {header:Accept}' web.pcap
   tcpfollow http -o json web.pcap | jq 'select(.flags != [])'
-  tcpfollow http -o har web.pcap > web.har`,
+  tcpfollow http -o har web.pcap > web.har
+  sudo tcpfollow http -i eth0 -v`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runHTTP(cmd, args, &in, &fl) },
 	}
 	f := cmd.Flags()
@@ -77,6 +78,7 @@ Credentials and the values of cookies are not shown, but with --no-redact.`,
 	f.StringVar(&fl.color, "color", "auto", "colour: auto, always, never")
 	fl.tls.flags(cmd)
 	in.flags(cmd)
+	in.recordFlags(cmd)
 	fl.limits(cmd)
 	return cmd
 }
@@ -167,8 +169,9 @@ func runHTTP(cmd *cobra.Command, args []string, in *input, fl *httpFlags) error 
 	}
 	cfg.OnGap = http.Gap
 	j := &job{data: http.Data, end: http.End}
-	j.started = func(*session) (err error) {
+	j.started = func(s *session) (err error) {
 		if fl.extract != "" {
+			s.writesTo(fl.extract)
 			r.extract, err = newBodyExtractor(fl.extract, fl.files)
 		}
 		return err

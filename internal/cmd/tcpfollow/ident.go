@@ -40,7 +40,8 @@ their fields.
 The frame is the one that completed the finding.`,
 		Example: `  tcpfollow ident web.pcap
   tcpfollow ident -o json web.pcap | jq -r 'select(.sni) | [.client, .sni, .ja4] | @tsv'
-  tcpfollow ident --where 'finding == "client_hello" && sni endsWith ".example"' web.pcap`,
+  tcpfollow ident --where 'finding == "client_hello" && sni endsWith ".example"' web.pcap
+  sudo tcpfollow ident -i eth0 -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := in.config()
 			if err != nil {
@@ -107,6 +108,7 @@ The frame is the one that completed the finding.`,
 	fl.IntVar(&v.cfg.MaxPackets, "max-packets", 0, "most datagrams of a flow looked at without a finding (default 20)")
 	fl.IntVar(&v.flowLimits.MaxFlows, "max-flows", 0, "most UDP `flows` known at a time (default 65536)")
 	in.flags(cmd)
+	in.recordFlags(cmd)
 	return cmd
 }
 

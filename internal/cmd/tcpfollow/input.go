@@ -32,6 +32,8 @@ type input struct {
 	keyTun   bool
 	cfg      tf.Config
 	file     pcapfile.Config
+	live     liveFlags
+	record   recordFlags // of all frames
 }
 
 // flags adds the common flags to a command.
@@ -39,6 +41,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.SortFlags = false
 	fl.StringArrayVarP(&in.files, "read", "r", nil, "capture `file` or directory to read, besides the arguments; may be repeated")
+	in.live.flags(cmd)
 	fl.Uint64VarP(&in.count, "count", "c", 0, "stop after so many frames")
 	fl.StringVarP(&in.expr, "filter", "f", "", "follow only frames that an `expression` accepts, see pcap-filter(7); words after -- are one, too")
 	fl.StringVar(&in.engine, "engine", "native", "reassembly engine: native, gopacket")
@@ -95,6 +98,11 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl.IntVar(&in.file.MaxFrame, "max-frame", 0, "most captured `bytes` of one frame (default 16 MiB)")
 	fl.Int64Var(&in.file.MaxSkip, "max-skip", 0, "most decompressed `bytes` without a frame among them (default 1 GiB)")
 	fl.Int64Var(&in.file.MaxDecompressed, "max-decompressed", 0, "most `bytes` that a compressed file may hold (default no limit)")
+}
+
+// recordFlags adds the flags of commands that write all frames to files.
+func (in *input) recordFlags(cmd *cobra.Command) {
+	in.record.flags(cmd, "write all frames that are read to a capture `file`: pcapng, or pcap if its name ends so")
 }
 
 // workersFlag adds the flag of commands that can follow on several goroutines.

@@ -63,9 +63,9 @@ func TestUsage(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"no capture given: name a file, a directory, or - for standard input", []string{"follow"}},
-		{"no capture given: name a file, a directory, or - for standard input", []string{"ls"}},
-		{"no capture given: name a file, a directory, or - for standard input", []string{"bench"}},
+		{"no capture given: name a file, a directory, - for standard input, or an interface with -i", []string{"follow"}},
+		{"no capture given: name a file, a directory, - for standard input, or an interface with -i", []string{"ls"}},
+		{"no capture given: name a file, a directory, - for standard input, or an interface with -i", []string{"bench"}},
 		{`unknown command "folow": did you mean follow?`, []string{"folow", file}},
 		{`unknown command "x" for "tcpfollow links"`, []string{"links", "x"}},
 		{"accepts 1 arg(s), received 0", []string{"man"}},

@@ -83,7 +83,8 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 (mid). end is one of fin, reset, refused, timeout, superseded, evicted, eof.`,
 		Example: `  tcpfollow ls http.pcap
   tcpfollow ls -o json --digests day1/ | jq 'select(.server_gaps != [])'
-  tcpfollow ls --where 'server_port == 443 && ending == "reset"' day1/`,
+  tcpfollow ls --where 'server_port == 443 && ending == "reset"' day1/
+  sudo tcpfollow ls -i eth0 -w day.pcapng -C 100 -W 10`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains([]string{"text", "json", "csv", "events"}, output) {
 				return cli.Usage("-o: %q is none of text, json, csv, events", output)
@@ -99,6 +100,7 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 			cfg.Incremental = !compare
 			out := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
 			flush := func() error { return nil }
+			shown := uint64(0)
 			j := &job{}
 			f := follows[*streamRow]{handlers: l.handlers, sink: func(stream uint64, row *streamRow) error {
 				l.add(stream, row)
@@ -112,7 +114,13 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 				flush, err = l.output(output, out)
 				return err
 			}
-			j.batch = func(bool) error { return l.err }
+			j.batch = func(bool) error {
+				if l.session.source == nil || l.next == shown {
+					return l.err
+				}
+				shown = l.next
+				return firstError(l.err, flush(), out.Flush())
+			}
 			j.finish = func() error { return firstError(l.err, flush(), out.Flush()) }
 			return f.run(&in, cmd, args, cfg, j)
 		},
@@ -125,6 +133,7 @@ start says whether the SYN was seen (syn), only the SYN+ACK (synack), or neither
 	in.workersFlag(cmd)
 	in.payloadFlags(cmd)
 	in.flags(cmd)
+	in.recordFlags(cmd)
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 
 // New returns the program's command tree.
 func New() *cobra.Command {
+	var list bool
 	root := &cobra.Command{
 		Use:   "tcpfollow",
 		Short: "Follow TCP streams out of captures: what client and server said",
@@ -16,17 +17,26 @@ Client and server are told apart, bytes come in order, and whatever is missing,
 comes twice or makes no sense is shown or counted, never dropped in silence.
 
 Input is pcap, pcapng or snoop, plain or compressed with gzip or zstd; "-" is
-standard input, a directory stands for the captures in it.
+standard input, a directory stands for the captures in it. With -i, packets are
+captured on a network interface, and -D lists those there are.
 
 Exit status: 0 all went well, 1 an error, 2 wrong usage, 3 results are partial
 (a truncated file, a limit that was reached), 4 not permitted to capture.`,
 		Example: `  tcpfollow follow http.pcap              show every conversation
   tcpfollow ls http.pcap                  one line a stream
   tcpfollow follow --stream 3 --hex a.pcapng.gz
+  sudo tcpfollow http -i eth0
   tcpdump -w - | tcpfollow follow -`,
 		Args:              cobra.NoArgs,
 		DisableAutoGenTag: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if list {
+				return listInterfaces(cmd.OutOrStdout())
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolVarP(&list, "list-interfaces", "D", false, "list the network interfaces")
 	root.AddCommand(newFollow(), newList(), newHTTP(), newIdent(), newMeter(), newBench(), newLinks(), newBPF(), newMan(root))
 	return root
 }

@@ -15,6 +15,7 @@ import (
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/packet"
+	"github.com/tcpfollow/tcpfollow/packet/live"
 	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 )
 
@@ -55,7 +56,13 @@ type session struct {
 	job      *job
 	files    []string
 	follower *tf.TCPStreamFollower
-	set      *pcapfile.Set
+	set      capture
+	source   *live.Source // of set, if that captures
+	recorder *recorder    // of all frames, or nil
+	writes   []string     // directories in which files will be made
+	until    int64        // when --duration ends
+	over     bool         // it has
+	stdout   io.Writer
 	stderr   io.Writer
 	filter   *filter                    // of frames, or nil
 	totals   *tf.Totals                 // of shards
@@ -72,20 +79,28 @@ type session struct {
 
 // run follows all of the input, prints the summary, and returns what the command is to end with.
 func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) error {
+	if in.live.list {
+		return listInterfaces(cmd.OutOrStdout())
+	}
 	args, chosen, err := in.filter(cmd, args)
 	if err != nil {
 		return err
 	}
-	files := append(slices.Clip(in.files), args...)
-	if len(files) == 0 {
-		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
+	if err := in.record.check(); err != nil {
+		return err
 	}
-	s := &session{in: in, job: j, files: files, filter: chosen, stderr: cmd.ErrOrStderr(), unknown: map[packet.LinkType]uint64{}}
+	if in.record.path == "-" {
+		return cli.Usage("-w -: standard output is the command's own")
+	}
+	s := &session{
+		in: in, job: j, files: append(slices.Clip(in.files), args...), filter: chosen,
+		stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), unknown: map[packet.LinkType]uint64{},
+	}
 	cfg.OnError = s.undecodable
 	if s.follower, err = tf.New(j.data, j.end, cfg); err != nil {
 		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
 	}
-	if s.set, err = pcapfile.OpenAll(files, &in.file); err != nil {
+	if s.set, s.source, err = in.open(cmd.Context(), s.files, &s.filter); err != nil {
 		return err
 	}
 	defer func() {
@@ -94,10 +109,8 @@ func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) 
 		}
 	}()
 	j.session = s
-	if j.started != nil {
-		if err := j.started(s); err != nil {
-			return err
-		}
+	if err := s.start(); err != nil {
+		return err
 	}
 	progress := cli.NewProgress(s.stderr, s.set.Size(), s.in.quiet)
 	if j.sharded != nil {
@@ -106,10 +119,29 @@ func (in *input) run(cmd *cobra.Command, args []string, cfg *tf.Config, j *job) 
 		err = s.follow(cmd.Context(), progress)
 	}
 	progress.Done()
-	if closeErr := s.follower.Close(); err == nil {
-		err = closeErr
+	err = firstError(err, s.follower.Close())
+	if s.recorder != nil {
+		err = firstError(err, s.recorder.close())
 	}
 	return s.summary(firstError(j.finish(), err))
+}
+
+// start opens the outputs, and then gives up what it takes to open things.
+func (s *session) start() (err error) {
+	if s.in.record.path != "" {
+		if s.recorder, err = newRecorder(s.in.record, s); err != nil {
+			return err
+		}
+	}
+	if s.job.started != nil {
+		if err := s.job.started(s); err != nil {
+			return err
+		}
+	}
+	if s.source == nil {
+		return nil
+	}
+	return s.in.live.confine(s.set, s.writes, s.stderr, s.in.quiet)
 }
 
 // follow feeds the follower to the end of the input.
@@ -128,12 +160,13 @@ func (s *session) follow(ctx context.Context, progress *cli.Progress) error {
 	}
 }
 
-// next reads the next frames that are wanted. io.EOF is the end of the input, or an interrupt.
+// next reads the next frames that are wanted, or the time. io.EOF is the end of the input, or an interrupt.
 func (s *session) next(ctx context.Context, b *packet.Batch) error {
-	for ctx.Err() == nil && (s.in.count == 0 || s.seen < s.in.count) {
+	// An interrupt stops a source, which then has the frames that were captured before.
+	for (ctx.Err() == nil || s.source != nil) && (s.in.count == 0 || s.seen < s.in.count) && !s.over {
 		if err := s.read(ctx, b); err != nil {
 			switch {
-			case s.left:
+			case s.left, ctx.Err() != nil && errors.Is(err, ctx.Err()):
 				return io.EOF
 			case errors.Is(err, io.EOF), !isPartial(err):
 				return err
@@ -146,22 +179,39 @@ func (s *session) next(ctx context.Context, b *packet.Batch) error {
 			if err := s.filter.choose(b); err != nil {
 				return err
 			}
-			if len(b.Frames) == 0 {
-				continue
-			}
+		}
+		s.over = s.expired(b)
+		if len(b.Frames) == 0 && b.Clock == 0 {
+			continue
 		}
 		if left := s.in.count - s.seen; s.in.count > 0 && uint64(len(b.Frames)) > left {
 			b.Frames = b.Frames[:left]
 		}
 		s.seen += uint64(len(b.Frames))
-		return nil
+		return s.record(b)
 	}
 	return io.EOF
 }
 
+// record writes frames to a file. Those that wait for more are written while there are none.
+func (s *session) record(b *packet.Batch) error {
+	if s.recorder == nil {
+		return nil
+	}
+	for i := range b.Frames {
+		if err := s.recorder.write(&b.Frames[i]); err != nil {
+			return err
+		}
+	}
+	if len(b.Frames) == 0 {
+		return s.recorder.flush()
+	}
+	return nil
+}
+
 // read reads the next frames. An interrupt does not wait for a pipe: the read is left behind.
 func (s *session) read(ctx context.Context, b *packet.Batch) error {
-	if s.set.Size() > 0 {
+	if s.set.Size() > 0 || s.source != nil {
 		return s.set.ReadBatch(b)
 	}
 	done := make(chan error, 1)
@@ -191,6 +241,7 @@ func (s *session) feed(b *packet.Batch) error {
 				return s.strict
 			}
 		}
+		s.follower.FeedBatch(&packet.Batch{Clock: b.Clock}, nil)
 	}
 	if s.job.batch != nil {
 		return s.job.batch(s.set.Size() == 0)
@@ -280,6 +331,10 @@ func (s *session) printSummary() {
 		}
 	}
 	fmt.Fprintln(s.stderr)
+	if s.source != nil {
+		kernel := s.source.Stats()
+		fmt.Fprintf(s.stderr, "captured on %s: %s received, %d dropped by the kernel\n", cli.EscapeLine(s.set.Name()), cli.Count(kernel.Received, "frame"), kernel.Dropped)
+	}
 	for _, link := range slices.Sorted(maps.Keys(s.unknown)) {
 		fmt.Fprintf(s.stderr, "  %s undecodable: %s\n", cli.Count(s.unknown[link], "frame"), unknownLink(link))
 	}
@@ -293,12 +348,15 @@ func (s *session) printSummary() {
 // limits names the flags whose limits cost something, and how often they did.
 func (s *session) limits() []string {
 	st, _, frags := s.counters()
-	var payload, history, gaps uint64
+	var payload, history, gaps, dropped uint64
 	if st.Unverified > 0 { // a copy had nothing left to be compared with
 		payload, history = st.LimitPayload, st.LimitHistory
 	}
 	if s.unlisted {
 		gaps = 1
+	}
+	if s.source != nil {
+		dropped = s.source.Stats().Dropped
 	}
 	var names []string
 	limits := []limit{
@@ -313,6 +371,7 @@ func (s *session) limits() []string {
 		{gaps, "--max-gaps"},
 		{frags.Evicted, "--max-datagrams or --max-fragment-bytes"},
 		{frags.Overfull, "--max-fragments"},
+		{dropped, "--ring"},
 	}
 	if s.job.limits != nil {
 		limits = append(limits, s.job.limits()...)

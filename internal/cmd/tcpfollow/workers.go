@@ -64,6 +64,7 @@ func (f source) ReadBatch(b *packet.Batch) error { return f(b) }
 func (s *session) followSharded(ctx context.Context, progress *cli.Progress) error {
 	var read packet.Batch
 	var rest []packet.Frame // of it; --strict follows one by one
+	var clock int64         // behind it
 	src := source(func(b *packet.Batch) error {
 		if s.strict != nil {
 			return io.EOF
@@ -76,13 +77,16 @@ func (s *session) followSharded(ctx context.Context, progress *cli.Progress) err
 			if err != nil {
 				return err
 			}
-			s.frames, rest = read.Frames, read.Frames
+			s.frames, rest, clock = read.Frames, read.Frames, read.Clock
 		}
 		n := len(rest)
 		if s.in.strict {
-			n = 1
+			n = min(n, 1)
 		}
 		b.Frames, rest = rest[:n], rest[n:]
+		if b.Clock = 0; len(rest) == 0 {
+			b.Clock = clock
+		}
 		return nil
 	})
 	// An interrupt ends the source, not the context: what was read is shown.
