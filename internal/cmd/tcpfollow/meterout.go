@@ -17,6 +17,7 @@ import (
 
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/meter"
+	"github.com/tcpfollow/tcpfollow/meter/parquet"
 )
 
 // meterOutput is what the flags of meter say of its output.
@@ -73,6 +74,9 @@ func meterFormats() map[string]meterFormat {
 		"json": {".json", true, func(_ *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error) {
 			return meter.NewJSON(w, columns, &meter.JSONConfig{Anonymizer: a}), nil
 		}},
+		"parquet": {".parquet", true, func(_ *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error) {
+			return parquet.New(w, columns, &parquet.Config{Anonymizer: a})
+		}},
 		"text": {".txt", true, func(_ *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error) {
 			escape := func(dst, text []byte) []byte { return cli.AppendEscaped(dst, text, false) }
 			return meter.NewPlain(w, columns, &meter.PlainConfig{Anonymizer: a, Escape: escape}), nil
@@ -100,6 +104,8 @@ func (o *meterOutput) open(stdout, stderr io.Writer, columns []meter.Column, fil
 		return nil, cli.Usage("--flows-per-file: %d is negative", o.perFile)
 	case o.rotate < 0:
 		return nil, cli.Usage("--rotate-files: %d is negative", o.rotate)
+	case o.output == "parquet" && o.write == "" && !o.beside && cli.IsTerminal(stdout):
+		return nil, cli.Usage("-o parquet is not for a terminal: name a file with -w")
 	case o.perFile > 0 && o.write == "" && !o.beside:
 		return nil, cli.Usage("--flows-per-file goes with -w")
 	}
