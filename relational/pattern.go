@@ -1,6 +1,7 @@
 package relational
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -63,7 +64,7 @@ func NewPattern[T, S any](cfg *PatternConfig[T, S], steps ...Step[T, S]) (*Patte
 	needed := false
 	for i, s := range steps {
 		if err := check(&s); err != nil {
-			return nil, fmt.Errorf("relational: step %d %s: %w", i+1, s.Name, err)
+			return nil, fmt.Errorf("relational: %s: %w", label("step", i, s.Name), err)
 		}
 		if s.Not {
 			p.trailing = append(p.trailing, s)
@@ -83,16 +84,24 @@ func NewPattern[T, S any](cfg *PatternConfig[T, S], steps ...Step[T, S]) (*Patte
 	}
 	for i, s := range p.cfg.Until {
 		if s.Match == nil {
-			return nil, fmt.Errorf("relational: until %d %s: no Match", i+1, s.Name)
+			return nil, fmt.Errorf("relational: %s: no Match", label("until", i, s.Name))
 		}
 	}
 	switch {
 	case !needed:
-		return nil, fmt.Errorf("relational: a pattern needs a step that takes an event")
+		return nil, errors.New("relational: a pattern needs a step that takes an event")
 	case len(p.steps[0].guards) > 0:
-		return nil, fmt.Errorf("relational: step 1 %s: Not before a flow has begun", steps[0].Name)
+		return nil, fmt.Errorf("relational: %s: Not before a flow has begun", label("step", 0, steps[0].Name))
 	}
 	return p, nil
+}
+
+// label returns what a step is called in errors.
+func label(what string, i int, name string) string {
+	if name == "" {
+		return fmt.Sprintf("%s %d", what, i+1)
+	}
+	return fmt.Sprintf("%s %d (%s)", what, i+1, name)
 }
 
 // check says what is wrong with a step.
@@ -100,9 +109,9 @@ func check[T, S any](s *Step[T, S]) error {
 	several := s.Min != 0 || s.Max != 0 || s.Optional || s.Greedy
 	switch {
 	case (s.Match == nil) == (len(s.All) == 0):
-		return fmt.Errorf("wants either Match or All")
+		return errors.New("wants either Match or All")
 	case s.Not && (several || len(s.All) > 0):
-		return fmt.Errorf("Not takes no events, and cannot say how many")
+		return errors.New("Not takes no events, and cannot say how many")
 	case s.Min < 0 || s.Max > 0 && s.Max < s.Min:
 		return fmt.Errorf("takes %d to %d events", s.Min, s.Max)
 	case s.Optional && s.Min > 0:
@@ -110,12 +119,12 @@ func check[T, S any](s *Step[T, S]) error {
 	case len(s.All) > 63:
 		return fmt.Errorf("has %d steps in any order, more than 63", len(s.All))
 	case len(s.All) > 0 && (s.Min != 0 || s.Max != 0):
-		return fmt.Errorf("steps in any order come once")
+		return errors.New("steps in any order come once")
 	}
 	for i := range s.All {
 		one := &s.All[i]
 		if one.Match == nil || one.Not || one.Optional || one.Greedy || one.Min != 0 || one.Max != 0 || one.All != nil {
-			return fmt.Errorf("of steps in any order, each takes one event")
+			return errors.New("of steps in any order, each takes one event")
 		}
 	}
 	return nil

@@ -122,9 +122,9 @@ func TestPatternRefuses(t *testing.T) {
 	}{
 		"nothing":              {nil, "needs a step that takes an event"},
 		"all optional":         {[]letterStep{optional(a)}, "needs a step that takes an event"},
-		"not at first":         {[]letterStep{not(a), b}, "step 1 a: Not before"},
-		"no match":             {[]letterStep{a, {Name: "x"}}, "step 2 x: wants either Match or All"},
-		"both":                 {[]letterStep{a, {All: []letterStep{a}, Match: b.Match}}, "step 2 : wants either"},
+		"not at first":         {[]letterStep{not(a), b}, "step 1 (a): Not before"},
+		"no match":             {[]letterStep{a, {Name: "x"}}, "step 2 (x): wants either Match or All"},
+		"both":                 {[]letterStep{a, {All: []letterStep{a}, Match: b.Match}}, "step 2: wants either"},
 		"not, twice":           {[]letterStep{a, not(times(b, 2, 2))}, "Not takes no events"},
 		"less than none":       {[]letterStep{times(a, -1, 2)}, "takes -1 to 2"},
 		"more than most":       {[]letterStep{times(a, 3, 2)}, "takes 3 to 2"},
@@ -139,7 +139,7 @@ func TestPatternRefuses(t *testing.T) {
 		})
 	}
 	_, err := relational.NewPattern(&relational.PatternConfig[event, string]{Until: []letterStep{{Name: "u"}}}, a)
-	require.ErrorContains(t, err, "until 1 u: no Match")
+	require.ErrorContains(t, err, "until 1 (u): no Match")
 }
 
 // TestPatternWaits: a flow is asked about the events that it waits for, and no others, whatever the step is.
