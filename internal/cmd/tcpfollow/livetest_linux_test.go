@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/internal/nettest"
@@ -235,7 +236,7 @@ func TestLiveSandbox(t *testing.T) {
 	frames := (&pktgen.Conversation{}).Open().Client([]byte("hello")).Frames()
 	for _, open := range []bool{false, true} {
 		dir := t.TempDir()
-		out, moved, elsewhere := filepath.Join(dir, "out"), filepath.Join(dir, "moved"), filepath.Join(dir, "elsewhere")
+		out, link, elsewhere := filepath.Join(dir, "out"), filepath.Join(dir, "link"), filepath.Join(dir, "elsewhere")
 		require.NoError(t, os.Mkdir(out, 0o700))
 		require.NoError(t, os.Mkdir(elsewhere, 0o700))
 		args := []string{"ls", "-i", "a0", "-w", filepath.Join(out, "x.pcapng"), "-C", "1k"}
@@ -264,8 +265,8 @@ func TestLiveSandbox(t *testing.T) {
 			}
 			send.Send(t, frames...)
 		}
-		require.NoError(t, os.Rename(out, moved))
-		require.NoError(t, os.Symlink(elsewhere, out))
+		require.NoError(t, os.Symlink(elsewhere, link))
+		require.NoError(t, unix.Renameat2(unix.AT_FDCWD, link, unix.AT_FDCWD, out, unix.RENAME_EXCHANGE))
 		for range 20 {
 			send.Send(t, frames...)
 		}
