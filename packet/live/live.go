@@ -22,9 +22,9 @@ import (
 const (
 	// DefaultSnapLen is the most bytes kept of a frame, the most that libpcap reads of one.
 	DefaultSnapLen = 256 << 10
-	// DefaultRing is the memory that the kernel fills with frames, for each interface: a third of a second of a full
+	// DefaultRing is the memory that the kernel fills with frames, for each interface: half a second of a full
 	// 1 Gbit/s link.
-	DefaultRing = 32 << 20
+	DefaultRing = 64 << 20
 	// DefaultTick is how long ReadBatch waits for frames before it returns with the time alone.
 	DefaultTick = time.Second
 )

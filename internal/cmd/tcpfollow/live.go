@@ -84,7 +84,7 @@ func (l *liveFlags) flags(cmd *cobra.Command) {
 	fl.BoolVar(&l.grow, "follow", false, "wait for more at the end of the last file, which is still being written")
 	fl.DurationVar(&l.duration, "duration", 0, "stop after so much `time`: of the clock with -i, of the packets of files")
 	fl.IntVarP(&l.cfg.SnapLen, "snapshot-length", "s", 0, "most `bytes` that -i keeps of a frame (default 262144)")
-	fl.IntVar(&l.cfg.Ring, "ring", 0, "`bytes` of memory for the frames of each interface that wait to be read (default 32 MiB)")
+	fl.IntVar(&l.cfg.Ring, "ring", 0, "`bytes` of memory for the frames of each interface that wait to be read (default 64 MiB)")
 	fl.BoolVarP(&l.cfg.NoPromiscuous, "no-promiscuous", "p", false, "leave out what others on the network say to each other")
 	fl.Uint16Var(&l.cfg.Fanout, "fanout", 0, "share the connections on the interface with the other programs of the group with this `number`")
 	fl.BoolVar(&l.noSandbox, "no-sandbox", false, "keep privileges and the file system while capturing")
