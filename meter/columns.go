@@ -24,11 +24,15 @@ type Column struct {
 	text   func([]byte, *Flow) []byte
 	ints   func([]int64, *Flow) []int64
 	floats func(*Flow) []float64
-	set    func(*Flow) bool // nil: the value is always there
+	set    func(*Flow) bool       // nil: the value is always there
+	addr   func(*Flow) netip.Addr // of a text that is an address
 }
 
 // Missing reports whether the flow has no value here. Only columns of plugins can be missing.
 func (c *Column) Missing(f *Flow) bool { return c.set != nil && !c.set(f) }
+
+// Optional reports whether rows may have no value here.
+func (c *Column) Optional() bool { return c.set != nil }
 
 // Int returns the value of a column of type Uint64 or Int64; one of Uint64 as its bits.
 func (c *Column) Int(f *Flow) int64 { return int64(c.uint(f)) }
@@ -85,6 +89,10 @@ func text(name string, of func([]byte, *Flow) []byte) Column {
 	return Column{Name: name, Type: Text, text: of}
 }
 
+func address(name string, of func(*Flow) netip.Addr) Column {
+	return Column{Name: name, Type: Text, addr: of, text: func(b []byte, f *Flow) []byte { return appendAddr(b, of(f)) }}
+}
+
 // prefix is one of the three that the names of columns start with.
 type prefix struct {
 	name string
@@ -116,11 +124,11 @@ func coreColumns(cfg *Config) []Column {
 	list := []Column{
 		number("id", func(f *Flow) uint64 { return f.ID }),
 		{Name: "expiration_id", Type: Int64, uint: func(f *Flow) uint64 { return uint64(f.Expiration) }},
-		text("src_ip", func(b []byte, f *Flow) []byte { return appendAddr(b, f.Key.Src().Addr()) }),
+		address("src_ip", func(f *Flow) netip.Addr { return f.Key.Src().Addr() }),
 		text("src_mac", func(b []byte, f *Flow) []byte { return appendMAC(b, f.SrcMAC, macText) }),
 		text("src_oui", func(b []byte, f *Flow) []byte { return appendMAC(b, f.SrcMAC, ouiText) }),
 		number("src_port", func(f *Flow) uint64 { return uint64(f.Key.Src().Port()) }),
-		text("dst_ip", func(b []byte, f *Flow) []byte { return appendAddr(b, f.Key.Dst().Addr()) }),
+		address("dst_ip", func(f *Flow) netip.Addr { return f.Key.Dst().Addr() }),
 		text("dst_mac", func(b []byte, f *Flow) []byte { return appendMAC(b, f.DstMAC, macText) }),
 		text("dst_oui", func(b []byte, f *Flow) []byte { return appendMAC(b, f.DstMAC, ouiText) }),
 		number("dst_port", func(f *Flow) uint64 { return uint64(f.Key.Dst().Port()) }),

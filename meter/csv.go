@@ -27,8 +27,6 @@ const (
 type CSVConfig struct {
 	// Dialect is the dialect.
 	Dialect Dialect
-	// Anonymizer hides the values of some columns; nil hides none.
-	Anonymizer *Anonymizer
 }
 
 // bufferSize is how much of the output is gathered before it is written.
@@ -105,9 +103,6 @@ func (c *CSV) field(b []byte, col *Column, f *Flow) []byte {
 		return b
 	}
 	start := len(b)
-	if c.cfg.Anonymizer.hides(col.Name) {
-		return c.quote(c.cfg.Anonymizer.append(b, c.line.appendText, col, f), start)
-	}
 	switch col.Type {
 	case Uint64:
 		return strconv.AppendUint(b, col.uint(f), 10)

@@ -25,6 +25,8 @@ type Application struct {
 	ClientFingerprint, ServerFingerprint string
 	// UserAgent and ContentType are those of HTTP.
 	UserAgent, ContentType string
+	// JA3 and JA4 are those of the client's hello, JA3S is that of the server's.
+	JA3, JA4, JA3S string
 	// Guessed tells that only a port speaks for the name.
 	Guessed bool
 	// Confidence is how it was told, in nDPI's numbers.
@@ -243,6 +245,7 @@ func (d *dissector) verdict(w *deciding, to *Application) {
 		ClientFingerprint: first(r.JA4, strings.ToUpper(r.HASSH), w.parameters),
 		ServerFingerprint: first(r.JA3S, strings.ToUpper(r.HASSHServer)),
 		UserAgent:         cut(printable(r.UserAgent), maxUserAgent),
+		JA3:               r.JA3, JA4: r.JA4, JA3S: r.JA3S,
 	}
 	to.ContentType, _, _ = strings.Cut(r.ContentType, ";")
 	to.ContentType = cut(printable(to.ContentType), maxContentType)

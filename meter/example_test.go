@@ -45,7 +45,7 @@ func ExampleJSON() {
 		fmt.Println(err)
 		return
 	}
-	w := meter.NewJSON(os.Stdout, columns, nil)
+	w := meter.NewJSON(os.Stdout, columns)
 	for f, err := range meter.Flows(context.Background(), file, &cfg) {
 		if err == nil {
 			err = w.Write(f)

@@ -53,3 +53,9 @@ func run(t testing.TB, cfg *meter.Config, frames ...packet.Frame) []*meter.Flow 
 	require.Equal(t, uint64(len(flows)), m.Stats().Flows)
 	return flows
 }
+
+// ipv6From returns a packet of IPv6 with this source.
+func ipv6From(t *testing.T, src string) []byte {
+	t.Helper()
+	return pktgen.Build(pktgen.IPv6{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr("2001:db8::9")}, pktgen.UDP{Src: 1, Dst: 2})
+}

@@ -8,29 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// JSONConfig says how JSON Lines are written.
-type JSONConfig struct {
-	// Anonymizer hides the values of some columns; nil hides none.
-	Anonymizer *Anonymizer
-}
-
 // JSON writes flows as JSON Lines: an object each, with the columns as its members. Missing values, and numbers that are not
 // finite, are null. It does not allocate in steady state.
 type JSON struct {
 	columns []Column
-	cfg     JSONConfig
 	line    lines
 	text    []byte
 }
 
-// NewJSON returns a writer of these columns. A nil cfg is the default.
-func NewJSON(w io.Writer, columns []Column, cfg *JSONConfig) *JSON {
-	j := &JSON{columns: slices.Clone(columns)}
-	if cfg != nil {
-		j.cfg = *cfg
-	}
-	j.line.w = w
-	return j
+// NewJSON returns a writer of these columns.
+func NewJSON(w io.Writer, columns []Column) *JSON {
+	return &JSON{columns: slices.Clone(columns), line: lines{w: w}}
 }
 
 // Write writes an object. What is written may wait for Close.
@@ -51,11 +39,8 @@ func (j *JSON) Write(f *Flow) error {
 func (j *JSON) Close() error { return j.line.flushed(0) }
 
 func (j *JSON) value(b []byte, col *Column, f *Flow) []byte {
-	switch {
-	case col.Missing(f):
+	if col.Missing(f) {
 		return append(b, "null"...)
-	case j.cfg.Anonymizer.hides(col.Name):
-		return append(j.cfg.Anonymizer.append(append(b, '"'), j.line.appendText, col, f), '"')
 	}
 	switch col.Type {
 	case Uint64:

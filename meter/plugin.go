@@ -96,6 +96,9 @@ func (r *Row) SetInts(column int, v []int64) { r.values[column] = value{set: tru
 // SetFloats sets a value of a column of type Float64List. Retained: the caller must not modify it.
 func (r *Row) SetFloats(column int, v []float64) { r.values[column] = value{set: true, reals: v} }
 
+// Has reports whether a value was set.
+func (r *Row) Has(column int) bool { return r.values[column].set }
+
 // Uint returns the value of a column of type Uint64 or Int64, 0 if it is missing.
 func (r *Row) Uint(column int) uint64 { return uint64(r.values[column].int) }
 
@@ -105,9 +108,9 @@ func (r *Row) Float(column int) float64 { return r.values[column].float }
 // Text returns the value of a column of type Text, "" if it is missing.
 func (r *Row) Text(column int) string { return r.values[column].text }
 
-// clone returns a copy without the state.
+// clone returns a copy that shares the state.
 func (r *Row) clone() Row {
-	c := Row{values: slices.Clone(r.values)}
+	c := Row{State: r.State, values: slices.Clone(r.values)}
 	for i := range c.values {
 		v := &c.values[i]
 		v.ints, v.reals = slices.Clone(v.ints), slices.Clone(v.reals)

@@ -15,8 +15,6 @@ type Plain struct {
 
 // PlainConfig says how flows are printed.
 type PlainConfig struct {
-	// Anonymizer hides the values of some columns; nil hides none.
-	Anonymizer *Anonymizer
 	// Escape appends the text of a column in the form that is printed; nil prints it as it is.
 	Escape func(dst, text []byte) []byte
 }
@@ -43,8 +41,6 @@ func (p *Plain) Write(f *Flow) error {
 		switch {
 		case col.Missing(f):
 			b = append(b, "None"...)
-		case p.cfg.Anonymizer.hides(col.Name):
-			b = p.cfg.Anonymizer.append(b, p.line.appendText, col, f)
 		case p.cfg.Escape != nil && col.Type == Text:
 			p.value = col.text(p.value[:0], f)
 			b = p.cfg.Escape(b, p.value)

@@ -19,6 +19,7 @@ import (
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/meter"
 	"github.com/tcpfollow/tcpfollow/meter/nfpacket"
+	"github.com/tcpfollow/tcpfollow/meter/zeek"
 	"github.com/tcpfollow/tcpfollow/packet"
 	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 )
@@ -45,6 +46,7 @@ type metering struct {
 	rules   string
 	unit    string
 	plugs   []string
+	live    liveParameters
 
 	stderr  io.Writer
 	filter  *filter
@@ -90,6 +92,7 @@ func (m *metering) flags(cmd *cobra.Command) {
 	fl.BoolVar(&m.cfg.Statistics, "statistical-analysis", false, "add distributions of sizes and gaps, and counts of TCP flags")
 	fl.IntVar(&m.cfg.SPLT, "splt-analysis", 0, "add directions, sizes and gaps of the first `packets`, 0 to 65535")
 	fl.Uint64Var(&m.cfg.MaxFlows, "max-nflows", 0, "stop after so many `flows`")
+	m.live.flags(fl)
 	m.out.flags(fl)
 	fl.StringVar(&m.order, "order", "nfstream", "order of rows: nfstream, first (packet), expiry")
 	fl.StringVar(&m.rules, "rules", "nfstream", "how frames are decoded: nfstream, strict")
@@ -134,6 +137,9 @@ func seconds(flag, text string) (time.Duration, error) {
 
 // config completes the configuration.
 func (m *metering) config() (err error) {
+	if err := m.live.check(); err != nil {
+		return err
+	}
 	if m.cfg.IdleTimeout, err = seconds("idle-timeout", m.idle); err != nil {
 		return err
 	}
@@ -158,8 +164,18 @@ func (m *metering) config() (err error) {
 	}); err != nil {
 		return err
 	}
-	m.cfg.Plugins, err = newPlugins(m.plugs)
+	m.out.unit = m.cfg.TimeUnit
+	m.cfg.Plugins, err = m.plugins()
 	return err
+}
+
+// plugins returns the plugins that the flags ask for.
+func (m *metering) plugins() ([]meter.Plugin, error) {
+	list, err := newPlugins(m.plugs)
+	if m.out.output == "zeek" {
+		list = append(list, zeek.Plugin())
+	}
+	return list, err
 }
 
 // choice returns what a word stands for.
@@ -231,7 +247,7 @@ func (m *metering) start(emit func(*meter.Flow)) (flowMeter, error) {
 	case m.workers == 0:
 		m.workers = runtime.GOMAXPROCS(0)
 	}
-	return meter.NewSharded(m.workers, emit, &m.cfg, func() ([]meter.Plugin, error) { return newPlugins(m.plugs) })
+	return meter.NewSharded(m.workers, emit, &m.cfg, m.plugins)
 }
 
 // follow reads the input to its end, or until no more is wanted.

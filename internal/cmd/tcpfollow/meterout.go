@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,6 +19,7 @@ import (
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/meter"
 	"github.com/tcpfollow/tcpfollow/meter/parquet"
+	"github.com/tcpfollow/tcpfollow/meter/zeek"
 )
 
 // meterOutput is what the flags of meter say of its output.
@@ -29,8 +31,10 @@ type meterOutput struct {
 	columns   []string
 	anonymize []string
 	key       string
+	prefixes  bool
 	perFile   int
 	rotate    int
+	unit      time.Duration // of times
 }
 
 func (o *meterOutput) flags(fl *pflag.FlagSet) {
@@ -40,6 +44,7 @@ func (o *meterOutput) flags(fl *pflag.FlagSet) {
 	fl.StringSliceVar(&o.columns, "columns", nil, "print only these `columns`, in this order")
 	fl.StringSliceVar(&o.anonymize, "columns-to-anonymize", nil, "print keyed digests in place of the values of these `columns`")
 	fl.StringVar(&o.key, "anon-key", "", "key of the digests and addresses, in `hex`, 1 to 64 bytes (default random)")
+	fl.BoolVar(&o.prefixes, "anon-prefixes", false, "addresses to anonymize become addresses that share the prefixes that the true ones share")
 	fl.IntVar(&o.perFile, "flows-per-file", 0, "write so many `flows` to each file: x.0.csv, x.1.csv, …")
 	fl.IntVar(&o.rotate, "rotate-files", 0, "write over the first file after so many `files`, with --flows-per-file")
 }
@@ -61,25 +66,31 @@ type meterFormat struct {
 	extension string
 	// empty tells that a file is made without rows, too.
 	empty bool
-	make  func(o *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error)
+	make  func(o *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error)
 }
 
 // meterFormats returns the output formats by their names.
 func meterFormats() map[string]meterFormat {
 	return map[string]meterFormat{
-		"csv": {".csv", false, func(o *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error) {
+		"csv": {".csv", false, func(o *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error) {
 			d, err := choice("dialect", o.dialect, dialects())
-			return meter.NewCSV(w, columns, &meter.CSVConfig{Dialect: d, Anonymizer: a}), err
+			return meter.NewCSV(w, columns, &meter.CSVConfig{Dialect: d}), err
 		}},
-		"json": {".json", true, func(_ *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error) {
-			return meter.NewJSON(w, columns, &meter.JSONConfig{Anonymizer: a}), nil
+		"json": {".json", true, func(_ *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error) {
+			return meter.NewJSON(w, columns), nil
 		}},
-		"parquet": {".parquet", true, func(_ *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error) {
-			return parquet.New(w, columns, &parquet.Config{Anonymizer: a})
-		}},
-		"text": {".txt", true, func(_ *meterOutput, w io.Writer, columns []meter.Column, a *meter.Anonymizer) (meter.Writer, error) {
+		"text": {".txt", true, func(_ *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error) {
 			escape := func(dst, text []byte) []byte { return cli.AppendEscaped(dst, text, false) }
-			return meter.NewPlain(w, columns, &meter.PlainConfig{Anonymizer: a, Escape: escape}), nil
+			return meter.NewPlain(w, columns, &meter.PlainConfig{Escape: escape}), nil
+		}},
+		"parquet": {".parquet", true, func(_ *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error) {
+			return parquet.New(w, columns, nil)
+		}},
+		"records": {".csv", true, func(o *meterOutput, w io.Writer, _ []meter.Column) (meter.Writer, error) {
+			return meter.NewRecords(w, o.unit), nil
+		}},
+		"zeek": {".log", true, func(_ *meterOutput, w io.Writer, _ []meter.Column) (meter.Writer, error) {
+			return zeek.New(w), nil
 		}},
 	}
 }
@@ -100,6 +111,8 @@ func (o *meterOutput) open(stdout, stderr io.Writer, columns []meter.Column, fil
 	switch {
 	case err != nil:
 		return nil, err
+	case (o.output == "records" || o.output == "zeek") && len(o.columns)+len(o.anonymize) > 0:
+		return nil, cli.Usage("-o %s has its own columns: neither --columns nor --columns-to-anonymize goes with it", o.output)
 	case o.perFile < 0:
 		return nil, cli.Usage("--flows-per-file: %d is negative", o.perFile)
 	case o.rotate < 0:
@@ -124,10 +137,11 @@ func (o *meterOutput) open(stdout, stderr io.Writer, columns []meter.Column, fil
 	if err != nil {
 		return nil, err
 	}
+	columns = anonymizer.Columns(columns)
 	rows := &meterRows{
 		path: o.write, perFile: o.perFile, rotate: o.rotate, inputs: files,
 		empty: format.empty || dialect == meter.DialectRFC4180,
-		make:  func(w io.Writer) (meter.Writer, error) { return format.make(o, w, columns, anonymizer) },
+		make:  func(w io.Writer) (meter.Writer, error) { return format.make(o, w, columns) },
 	}
 	if rows.path == "" || rows.path == "-" {
 		rows.path = ""
@@ -157,6 +171,9 @@ func (o *meterOutput) anonymizer(columns []meter.Column, stderr io.Writer) (*met
 	a, err := meter.NewAnonymizer(o.anonymize, key)
 	if err != nil {
 		return nil, cli.Usage("--anon-key: %w", err)
+	}
+	if o.prefixes {
+		a.KeepPrefixes()
 	}
 	return a, nil
 }
