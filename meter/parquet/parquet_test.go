@@ -38,8 +38,14 @@ type marks struct{}
 
 func (marks) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{
-		{Name: "u", Type: meter.Uint64}, {Name: "i", Type: meter.Int64}, {Name: "f", Type: meter.Float64}, {Name: "b", Type: meter.Bool},
-		{Name: "t", Type: meter.Text}, {Name: "is", Type: meter.Int64List}, {Name: "fs", Type: meter.Float64List}, {Name: "never", Type: meter.Int64List},
+		{Name: "u", Type: meter.Uint64},
+		{Name: "i", Type: meter.Int64},
+		{Name: "f", Type: meter.Float64},
+		{Name: "b", Type: meter.Bool},
+		{Name: "t", Type: meter.Text},
+		{Name: "is", Type: meter.Int64List},
+		{Name: "fs", Type: meter.Float64List},
+		{Name: "never", Type: meter.Int64List},
 	}
 }
 

@@ -24,8 +24,10 @@ func datagrams(t *testing.T, n int) string {
 	var trace pktgen.Trace
 	for i := range n {
 		trace = append(trace, pktgen.Packet{Time: int64(i) * 1e9, Layers: []pktgen.Layer{
-			pktgen.Ethernet{}, pktgen.IPv4{Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("198.51.100.2")},
-			pktgen.UDP{Src: uint16(1000 + i), Dst: 9}, pktgen.Payload("hello"),
+			pktgen.Ethernet{},
+			pktgen.IPv4{Src: netip.MustParseAddr("192.0.2.1"), Dst: netip.MustParseAddr("198.51.100.2")},
+			pktgen.UDP{Src: uint16(1000 + i), Dst: 9},
+			pktgen.Payload("hello"),
 		}})
 	}
 	return saveTrace(t, trace)
