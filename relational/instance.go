@@ -261,6 +261,7 @@ func (t *Type[T, F]) begin(ev T, at int64) uint32 {
 		}
 	}
 	if t.open >= t.cfg.MaxOpen {
+		t.stats.LimitOpen++
 		if t.cfg.Policy == RejectNew {
 			t.stats.Rejected++
 			return 0

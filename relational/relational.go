@@ -140,6 +140,8 @@ type TypeStats struct {
 	Ended   [Flushed + 1]uint64
 	// Rejected counts flows that did not start because of RejectNew or OnePerKey, Forgotten matches that Keep let go of.
 	Rejected, Forgotten uint64
+	// LimitOpen counts the flows that did not start, or made room, because of MaxOpen.
+	LimitOpen uint64
 }
 
 // Type is a kind of flow. It belongs to one [Stream].

@@ -120,6 +120,7 @@ func TestPolicies(t *testing.T) {
 			st := typ.Stats()
 			require.EqualValues(t, len(failures), s.Stats().Panics)
 			require.Equal(t, strings.Contains(name, "panics"), len(failures) > 0)
+			require.Equal(t, name == "drop oldest" || name == "reject new", st.LimitOpen > 0)
 			require.Equal(t, name == "one per key" || name == "reject new", st.Rejected > 0)
 			ended := uint64(0)
 			for _, n := range st.Ended {
@@ -154,6 +155,13 @@ func TestReorder(t *testing.T) {
 	s = feed(t, &relational.Config[event]{Time: eventTime, Reorder: time.Hour, MaxReorder: 2}, typ, "1:b@3 1:a@1 2:x@9 3:x@10")
 	require.EqualValues(t, 2, s.Stats().LimitReorder)
 	require.Equal(t, []string{"matched [1:a 1:b]"}, *log)
+	typ, log = pairs(t, &relational.TypeConfig[event, *words]{Key: eventKey, Within: 3 * time.Second})
+	s = feed(t, &relational.Config[event]{Time: eventTime, Reorder: 5 * time.Second}, typ, "1:a@3")
+	s.Advance(time.Unix(10, 0))
+	s.Ingest(event{"1", "b", 6})
+	s.Advance(time.Unix(12, 0))
+	require.Equal(t, []string{"matched [1:a 1:b]"}, *log, "what may still come late is waited for")
+	require.Zero(t, s.Stats().Late)
 	_, err := relational.New(&relational.Config[event]{Reorder: time.Second})
 	require.Error(t, err, "without Time")
 }

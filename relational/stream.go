@@ -170,10 +170,12 @@ func (s *Stream[T]) reach(at int64) {
 	}
 }
 
-// Advance says that it is t, though no event came: flows whose time is over end. A time that has passed does nothing.
+// Advance says that it is t, though no event came: flows whose time is over end. A time that has passed does nothing. With
+// Reorder, what may still come late is waited for.
 func (s *Stream[T]) Advance(t time.Time) {
-	s.release(t.UnixNano() - int64(s.cfg.Reorder))
-	s.reach(t.UnixNano())
+	at := t.UnixNano() - int64(s.cfg.Reorder)
+	s.release(at)
+	s.reach(at)
 }
 
 // Flush says that the input has ended: what is held back is taken, and every open flow ends.

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -266,4 +267,15 @@ func (m *Matcher[T, N]) Stats() Stats {
 		st.Flows[x.name] = x.typ.Stats()
 	}
 	return st
+}
+
+// Add adds flows, of another file. The error is for one that is there already.
+func (f *Flows[T]) Add(more *Flows[T]) error {
+	for _, x := range more.list {
+		if slices.Contains(f.Names(), x.name) {
+			return fmt.Errorf("flowfile: there are two flows %s", x.name)
+		}
+		f.list = append(f.list, x)
+	}
+	return nil
 }

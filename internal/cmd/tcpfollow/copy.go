@@ -20,7 +20,8 @@ const maxHeld = 16 << 20
 type streamWriter struct {
 	w        *recorder
 	follower *tf.TCPStreamFollower
-	streams  []uint
+	wants    func(stream uint64) bool
+	also     func(*packet.Packet) bool // wants packets of no stream; may be nil
 	decoder  *packet.Decoder
 	p        packet.Packet
 	held     []heldFragment // oldest first
@@ -39,17 +40,17 @@ type datagram struct {
 	id  uint32
 }
 
-// newStreamWriter creates the file that the flags name; an empty list of streams means all.
-func newStreamWriter(fl *followFlags, s *session, cfg *tf.Config) (*streamWriter, error) {
+// newStreamWriter creates the file that the flags name, for the streams that are wanted.
+func newStreamWriter(fl recordFlags, s *session, cfg *tf.Config, wants func(uint64) bool) (*streamWriter, error) {
 	decoder, err := packet.NewDecoder(&cfg.Decode)
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRecorder(fl.record, s)
+	r, err := newRecorder(fl, s)
 	if err != nil {
 		return nil, err
 	}
-	return &streamWriter{w: r, follower: s.follower, streams: fl.streams, decoder: decoder}, nil
+	return &streamWriter{w: r, follower: s.follower, wants: wants, decoder: decoder}, nil
 }
 
 // isInput reports whether a file is one of the paths, or in a directory that is.
@@ -82,7 +83,11 @@ func (w *streamWriter) frame(f *packet.Frame, v tf.Verdict) error {
 		return nil
 	}
 	id, ok := w.follower.LastStream()
-	ok = ok && (len(w.streams) == 0 || slices.Contains(w.streams, uint(id)))
+	if ok {
+		ok = w.wants(id)
+	} else if p := w.follower.Packet(); w.also != nil && p != nil {
+		ok = w.also(p)
+	}
 	if fragment {
 		if err := w.release(of, ok); err != nil {
 			return err

@@ -98,7 +98,7 @@ func runFollow(cmd *cobra.Command, args []string, in *input, fl *followFlags) er
 	}
 	j.started = func(s *session) (err error) {
 		if fl.record.path != "" {
-			if w, err = newStreamWriter(fl, s, cfg); err != nil {
+			if w, err = newStreamWriter(fl.record, s, cfg, wanted); err != nil {
 				return err
 			}
 		}

@@ -80,6 +80,7 @@ Credentials and the values of cookies are not shown, but with --no-redact.`,
 	in.flags(cmd)
 	in.recordFlags(cmd)
 	fl.limits(cmd)
+	f.IntVar(&fl.files, "max-files", 100_000, "most `files` that are extracted")
 	return cmd
 }
 
@@ -111,7 +112,6 @@ func (fl *httpFlags) limits(cmd *cobra.Command) {
 		f.IntVar(x.v, x.name, 0, x.usage)
 	}
 	f.Uint64Var(&l.Decoded, "max-decoded", 0, "most `bytes` that a body may decode to (default 1 GiB)")
-	f.IntVar(&fl.files, "max-files", 100_000, "most `files` that are extracted")
 }
 
 // httpView prints exchanges that were asked for.

@@ -22,7 +22,7 @@ import (
 
 func newIdent() *cobra.Command {
 	var in input
-	var output, apps, filter string
+	var output, filter string
 	v := &identView{}
 	cmd := &cobra.Command{
 		Use:   "ident [flags] FILE...",
@@ -63,18 +63,8 @@ The frame is the one that completed the finding.`,
 			if v.filter, err = compileWhere(filter); err != nil {
 				return err
 			}
-			if v.cfg.Applications, err = readApplications(apps); err != nil {
+			if err := v.prepare(); err != nil {
 				return err
-			}
-			if v.engine, err = appid.New(v.found, &v.cfg); err != nil {
-				return &cli.CodedError{Code: cli.ExitUsage, Err: err}
-			}
-			if v.names, err = names.New(nil); err != nil {
-				return err
-			}
-			v.flows, err = appid.NewDatagrams(v.engine, &v.flowLimits)
-			if err != nil {
-				return &cli.CodedError{Code: cli.ExitUsage, Err: err}
 			}
 			cfg.OnGap = v.gap
 			j := &job{data: v.data}
@@ -103,13 +93,36 @@ The frame is the one that completed the finding.`,
 	fl := cmd.Flags()
 	fl.StringVarP(&output, "output", "o", "text", "output format: text, json, events")
 	fl.StringVar(&filter, "where", "", "only findings for which an `expression` is true")
-	fl.StringVar(&apps, "apps", "", "`file` of more applications: host suffix, name and category a line, apart by tabs")
-	fl.IntVar(&v.cfg.MaxBytes, "max-bytes", 0, "most `bytes` of each side that are looked at (default 16384)")
-	fl.IntVar(&v.cfg.MaxPackets, "max-packets", 0, "most datagrams of a flow looked at without a finding (default 20)")
-	fl.IntVar(&v.flowLimits.MaxFlows, "max-flows", 0, "most UDP `flows` known at a time (default 65536)")
+	v.flags(cmd)
 	in.flags(cmd)
 	in.recordFlags(cmd)
 	return cmd
+}
+
+// flags adds the flags of the identification to a command.
+func (v *identView) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&v.apps, "apps", "", "`file` of more applications: host suffix, name and category a line, apart by tabs")
+	fl.IntVar(&v.cfg.MaxBytes, "max-bytes", 0, "most `bytes` of each side that are looked at (default 16384)")
+	fl.IntVar(&v.cfg.MaxPackets, "max-packets", 0, "most datagrams of a flow looked at without a finding (default 20)")
+	fl.IntVar(&v.flowLimits.MaxFlows, "max-flows", 0, "most UDP `flows` known at a time (default 65536)")
+}
+
+// prepare makes what identifies.
+func (v *identView) prepare() (err error) {
+	if v.cfg.Applications, err = readApplications(v.apps); err != nil {
+		return err
+	}
+	if v.names, err = names.New(nil); err != nil {
+		return err
+	}
+	if v.engine, err = appid.New(v.found, &v.cfg); err == nil {
+		v.flows, err = appid.NewDatagrams(v.engine, &v.flowLimits)
+	}
+	if err != nil {
+		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
+	}
+	return nil
 }
 
 // readApplications returns the table of applications, with the rules of a file before its own.
@@ -131,6 +144,7 @@ func readApplications(path string) (*appid.Applications, error) {
 
 // identView feeds the identification and prints what it finds.
 type identView struct {
+	apps       string // file of applications
 	cfg        appid.Config
 	flowLimits appid.DatagramConfig
 	session    *session
@@ -140,6 +154,7 @@ type identView struct {
 	out        *bufio.Writer
 	filter     *where.Filter
 	stream     uint64 // that is being fed
+	shared     bool   // others look at the streams, too
 	print      func(*appid.State, *appid.Finding, *events.Event)
 	err        error
 }
@@ -164,7 +179,7 @@ func (v *identView) data(s *tf.TCPStream) {
 	gap := f.gap[c.Direction]
 	f.gap[c.Direction] = false
 	v.stream = s.ID()
-	if v.engine.Feed(f.State, appid.Input{Direction: c.Direction, Data: c.Bytes, Gap: gap, Frame: v.session.follower.Frame()}) {
+	if v.engine.Feed(f.State, appid.Input{Direction: c.Direction, Data: c.Bytes, Gap: gap, Frame: v.session.follower.Frame()}) && !v.shared {
 		s.StopAll()
 	}
 }

@@ -27,6 +27,7 @@ type input struct {
 	quiet    bool
 	verbose  bool
 	strict   bool
+	noShort  bool // --filter has no short form
 	noMid    bool
 	keyVLAN  bool
 	keyTun   bool
@@ -36,6 +37,14 @@ type input struct {
 	record   recordFlags // of all frames
 }
 
+// filterShort is the short form of --filter, where a command does not use the letter itself.
+func (in *input) filterShort() string {
+	if in.noShort {
+		return ""
+	}
+	return "f"
+}
+
 // flags adds the common flags to a command.
 func (in *input) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
@@ -43,7 +52,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	fl.StringArrayVarP(&in.files, "read", "r", nil, "capture `file` or directory to read, besides the arguments; may be repeated")
 	in.live.flags(cmd)
 	fl.Uint64VarP(&in.count, "count", "c", 0, "stop after so many frames")
-	fl.StringVarP(&in.expr, "filter", "f", "", "follow only frames that an `expression` accepts, see pcap-filter(7); words after -- are one, too")
+	fl.StringVarP(&in.expr, "filter", in.filterShort(), "", "follow only frames that an `expression` accepts, see pcap-filter(7); words after -- are one, too")
 	fl.StringVar(&in.engine, "engine", "native", "reassembly engine: native, gopacket")
 	fl.StringVar(&in.checksum, "checksum", "auto", "TCP checksums: auto (believe captures that look offloaded), off, strict")
 	fl.StringVar(&in.tunnels, "enter-tunnels", "all", "tunnels to enter: all, none, or a `list` of names; -name leaves one out; see 'tcpfollow links'")

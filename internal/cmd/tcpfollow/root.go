@@ -37,6 +37,6 @@ Exit status: 0 all went well, 1 an error, 2 wrong usage, 3 results are partial
 		},
 	}
 	root.Flags().BoolVarP(&list, "list-interfaces", "D", false, "list the network interfaces")
-	root.AddCommand(newFollow(), newList(), newHTTP(), newIdent(), newMeter(), newBench(), newLinks(), newBPF(), newMan(root))
+	root.AddCommand(newFollow(), newList(), newHTTP(), newIdent(), newMatch(), newMeter(), newBench(), newLinks(), newBPF(), newMan(root))
 	return root
 }
