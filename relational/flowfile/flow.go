@@ -3,6 +3,7 @@ package flowfile
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ type step[T any] struct {
 type match[T any] struct {
 	tests []test[T]
 	index int // space of the keys by which such an event is found, -1 for none: of the first test for equality with
-	of    int // a variable, or, with -1 here, of the flow's key
+	by    int // variables, or, with -1 here, of the flow's key
 }
 
 // test is what one field is to be.
@@ -56,7 +57,41 @@ type test[T any] struct {
 	values []string       // it is one of these; "" is also a field without a value
 	re     *regexp.Regexp // or this matches
 	groups []int          // variables that its named groups set, by number of the group; -1 for none
-	is     int            // or it has a value in common with this variable; -1 for none
+	is     []part         // or it is a text of these parts; a variable alone stands for each of its values
+	least  *float64       // or it is a number, no less
+	most   *float64       // and no more
+}
+
+// part is a text, or a variable.
+type part struct {
+	text string
+	v    int // -1 for a text
+}
+
+// known returns the texts that a test for equality with variables stands for, as they are known by now.
+func (c *test[T]) known(vars [][]string, sets []pending) []string {
+	if len(c.is) == 1 {
+		return value(c.is[0].v, vars, sets)
+	}
+	var b strings.Builder
+	for _, p := range c.is {
+		b.WriteString(p.text)
+		if p.v < 0 {
+			continue
+		}
+		values := value(p.v, vars, sets)
+		if len(values) == 0 {
+			return nil
+		}
+		b.WriteString(values[0])
+	}
+	return []string{b.String()}
+}
+
+// within reports whether a value is a number within the limits.
+func (c *test[T]) within(s string) bool {
+	n, err := strconv.ParseFloat(s, 64)
+	return err == nil && (c.least == nil || n >= *c.least) && (c.most == nil || n <= *c.most)
 }
 
 // capture sets a variable to the values of a field.
@@ -98,12 +133,14 @@ func waitsFor[T, N any](f *flow[T], any []match[T], st *state[N], keys []relatio
 		switch {
 		case x.index < 0: // any event
 			return keys[:before]
-		case x.of < 0:
+		case x.by < 0:
 			keys = append(keys, relational.Key{Space: uint32(x.index), Value: st.key})
-		case len(st.vars) <= x.of || len(st.vars[x.of]) == 0:
-			keys = append(keys, relational.Key{Space: never})
 		default:
-			for _, v := range st.vars[x.of] {
+			values := x.tests[x.by].known(st.vars, nil)
+			if len(values) == 0 {
+				keys = append(keys, relational.Key{Space: never})
+			}
+			for _, v := range values {
 				keys = append(keys, relational.Key{Space: uint32(x.index), Value: v})
 			}
 		}
@@ -180,8 +217,10 @@ func (m *Matcher[T, N]) tested(x *match[T], ev T, vars [][]string) (sets []pendi
 					break
 				}
 			}
-		case c.is >= 0:
-			known := value(c.is, vars, sets)
+		case c.least != nil || c.most != nil:
+			yes = slices.ContainsFunc(m.values, c.within)
+		case c.is != nil:
+			known := c.known(vars, sets)
 			yes = slices.ContainsFunc(m.values, func(v string) bool { return slices.Contains(known, v) })
 		case len(m.values) == 0:
 			yes = slices.Contains(c.values, "")

@@ -365,7 +365,7 @@ func (r *reader[T]) readMatches(n *yaml.Node) ([]match[T], error) {
 
 // readMatch reads what the fields of an event are to be.
 func (r *reader[T]) readMatch(n *yaml.Node) (match[T], error) {
-	x := match[T]{index: -1, of: -1}
+	x := match[T]{index: -1, by: -1}
 	if r.flow.key != nil {
 		x.index = r.flow.keySpace
 	}
@@ -379,9 +379,10 @@ func (r *reader[T]) readMatch(n *yaml.Node) (match[T], error) {
 		if err != nil {
 			return err
 		}
-		if t.is >= 0 && !t.not && !found && t.is < r.known {
+		earlier := t.is != nil && !slices.ContainsFunc(t.is, func(p part) bool { return p.v >= r.known })
+		if earlier && !t.not && !found {
 			found = true
-			x.index, x.of = r.index(name, field), t.is
+			x.index, x.by = r.index(name, field), len(x.tests)
 		}
 		x.tests = append(x.tests, t)
 		return nil
@@ -394,24 +395,10 @@ func (r *reader[T]) readMatch(n *yaml.Node) (match[T], error) {
 
 // readTest reads what a field is to be: a text, one of several, not one, a regular expression, a variable.
 func (r *reader[T]) readTest(field Field[T], n *yaml.Node) (test[T], error) {
-	t := test[T]{field: field, is: -1}
+	t := test[T]{field: field}
 	switch n.Kind {
 	case yaml.MappingNode:
-		err := r.each(n, func(key string, k, v *yaml.Node) (err error) {
-			if key != "not" || v.Kind == yaml.MappingNode {
-				return r.wrong(k, "want a value, a list of them, or not: and one of these")
-			}
-			t, err = r.readTest(field, v)
-			t.not = true
-			return err
-		})
-		if err == nil && !t.not {
-			err = r.wrong(n, "want a value, not nothing")
-		}
-		if err == nil && t.groups != nil {
-			err = r.wrong(n, "what does not match sets no variable")
-		}
-		return t, err
+		return r.readCondition(field, n)
 	case yaml.SequenceNode:
 		for _, one := range n.Content {
 			s, err := r.text(one)
@@ -432,10 +419,11 @@ func (r *reader[T]) readTest(field Field[T], n *yaml.Node) (test[T], error) {
 	}
 	switch {
 	case isVariable(s):
-		t.is = r.number(s[1:])
-		if t.is < 0 {
-			return t, r.wrong(n, "%s is set by nothing before", s)
-		}
+		t.is, err = r.parts("${"+s[1:]+"}", n)
+		return t, err
+	case strings.Contains(s, "${") && !isPattern(s):
+		t.is, err = r.parts(s, n)
+		return t, err
 	case isPattern(s):
 		if t.re, err = regexp.Compile(s); err != nil {
 			return t, r.wrong(n, "%w", err)
@@ -445,6 +433,67 @@ func (r *reader[T]) readTest(field Field[T], n *yaml.Node) (test[T], error) {
 		t.values = []string{unescape(s)}
 	}
 	return t, nil
+}
+
+// readCondition reads what a field is not to be, or the numbers that it is to lie between.
+func (r *reader[T]) readCondition(field Field[T], n *yaml.Node) (test[T], error) {
+	t := test[T]{field: field}
+	err := r.each(n, func(key string, k, v *yaml.Node) error {
+		switch {
+		case key == "not" && len(n.Content) == 2 && v.Kind != yaml.MappingNode:
+			var err error
+			if t, err = r.readTest(field, v); err == nil && t.groups != nil {
+				err = r.wrong(v, "what does not match sets no variable")
+			}
+			t.not = true
+			return err
+		case key == "min" || key == "max":
+			s, err := r.text(v)
+			if err != nil {
+				return err
+			}
+			number, err := strconv.ParseFloat(s, 64)
+			if err != nil {
+				return r.wrong(v, "%s: %q is no number", key, s)
+			}
+			if key == "min" {
+				t.least = &number
+			} else {
+				t.most = &number
+			}
+			return nil
+		}
+		return r.wrong(k, "want a value, a list of them, not: and one of these, or min: and max:")
+	})
+	if err == nil && !t.not && t.least == nil && t.most == nil {
+		err = r.wrong(n, "want a value, not nothing")
+	}
+	return t, err
+}
+
+// parts reads a text with variables in it, as ${name}.
+func (r *reader[T]) parts(s string, n *yaml.Node) ([]part, error) {
+	var parts []part
+	for s != "" {
+		text, rest, found := strings.Cut(s, "${")
+		if text != "" {
+			parts = append(parts, part{unescape(text), -1})
+		}
+		if !found {
+			break
+		}
+		name, rest, found := strings.Cut(rest, "}")
+		if !found || !isName(name) {
+			return nil, r.wrong(n, "%q has no variable behind ${", s)
+		}
+		v := r.number(name)
+		if v < 0 {
+			return nil, r.wrong(n, "$%s is set by nothing before", name)
+		}
+		parts = append(parts, part{"", v})
+		s = rest
+	}
+	return parts, nil
 }
 
 // groups returns the variables that the named groups of a regular expression set, nil if there are none.

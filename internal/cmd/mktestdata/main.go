@@ -57,7 +57,7 @@ func write(dir string) error {
 
 // captures returns every file, in the order of the manifest.
 func captures() []capture {
-	return slices.Concat(conversations(), secure(), links(), tunnels())
+	return slices.Concat(conversations(), secure(), links(), tunnels(), related())
 }
 
 func manifest(all []capture) []byte {

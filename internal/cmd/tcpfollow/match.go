@@ -461,7 +461,7 @@ func (m *matchRun) notes() []note {
 	}
 	return []note{
 		{st.Events, "event", ""},
-		{matches, "match", ""},
+		{matches, "sequence", " found"},
 		{others, "flow", " without a match"},
 		{uint64(m.matcher.Open()), "flow", " open"},
 		{st.Late, "event", " late"},
