@@ -586,3 +586,39 @@ func TestInterfaces(t *testing.T) {
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24")}, a0.Addresses)
 	require.False(t, a1.Up)
 }
+
+// TestRaw: an interface without link headers gives bare IP, and its filters know that.
+func TestRaw(t *testing.T) {
+	if !nettest.Isolated(t) {
+		return
+	}
+	tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no tunnels here: %v", err)
+	}
+	defer tun.Close()
+	request, err := unix.NewIfreq("t0")
+	require.NoError(t, err)
+	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	require.NoError(t, unix.IoctlIfreq(int(tun.Fd()), unix.TUNSETIFF, request))
+	nettest.IP(t, "link", "set", "t0", "up")
+	query := datagram().Data[14:]
+	other := pktgen.Build(pktgen.IP(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")), pktgen.UDP{Src: 1, Dst: 2})
+	for _, name := range []string{"t0", live.Any} {
+		s := opened(t, live.Config{Interfaces: []string{name}, Filter: "udp port 53"})
+		for _, b := range [][]byte{other, query} {
+			_, err := tun.Write(b)
+			require.NoError(t, err)
+		}
+		got := rest(t, s)
+		require.Len(t, got, 1)
+		if name == "t0" {
+			require.Equal(t, packet.LinkRaw, got[0].Link)
+			require.Equal(t, query, got[0].Data)
+			require.EqualValues(t, 1, s.Stats().Received)
+		} else {
+			require.Equal(t, packet.LinkSLL2, got[0].Link)
+			require.Equal(t, query, got[0].Data[20:])
+		}
+	}
+}

@@ -135,7 +135,11 @@ func (r *ring) next(f *packet.Frame) verdict {
 	}
 	f.Time = r.time()
 	v := r.frame(h, f)
-	r.at += int(u32(h[frameNext:]))
+	if step := u32(h[frameNext:]); step >= frameHeader && step < blockSize {
+		r.at += int(step)
+	} else { // that of the last frame
+		r.at = blockSize
+	}
 	r.left--
 	r.spent = r.left == 0
 	return v

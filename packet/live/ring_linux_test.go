@@ -137,3 +137,42 @@ func TestLinkOf(t *testing.T) {
 		require.Equal(t, want, linkOf(arphrd), "%d", arphrd)
 	}
 }
+
+// FuzzBlock: whatever a block holds, reading it ends, frames lie in it, and it is given back.
+func FuzzBlock(f *testing.F) {
+	for _, cooked := range []bool{false, true} {
+		r := newRing(1)
+		r.fill(0, 'a', 'b', 'c')
+		f.Add(r.mem[:600], cooked)
+		h := r.mem[blockHeader:]
+		binary.NativeEndian.PutUint32(h[frameStatus:], unix.TP_STATUS_VLAN_VALID|unix.TP_STATUS_VLAN_TPID_VALID)
+		h[frameARPHRD] = unix.ARPHRD_ETHER
+		f.Add(r.mem[:600], cooked)
+		binary.NativeEndian.PutUint32(h[frameNext:], 0)
+		f.Add(r.mem[:600], cooked)
+	}
+	f.Fuzz(func(t *testing.T, block []byte, cooked bool) {
+		r := newRing(1)
+		r.cooked = cooked
+		copy(r.mem, block)
+		r.mem[blockStatus] |= unix.TP_STATUS_USER
+		s := &Source{rings: []*ring{r}}
+		b := packet.Batch{Frames: make([]packet.Frame, 0, packet.BatchSize)}
+		for range blockSize / frameHeader {
+			b.Frames = b.Frames[:0]
+			for _, r := range s.rings {
+				r.giveBack()
+			}
+			s.fill(&b)
+			for _, fr := range b.Frames {
+				require.LessOrEqual(t, len(fr.Data), blockSize)
+				require.GreaterOrEqual(t, fr.Length+sll2Length+tagLength, 0)
+			}
+			if r.left == 0 && !r.spent {
+				require.Zero(t, u32(r.mem[blockStatus:])&unix.TP_STATUS_USER)
+				return
+			}
+		}
+		require.Fail(t, "reading does not end")
+	})
+}
