@@ -111,7 +111,7 @@ func check[T, S any](s *Step[T, S]) error {
 	case (s.Match == nil) == (len(s.All) == 0):
 		return errors.New("wants either Match or All")
 	case s.Not && (several || len(s.All) > 0):
-		return errors.New("Not takes no events, and cannot say how many")
+		return errors.New("a Not takes no events, and cannot say how many")
 	case s.Min < 0 || s.Max > 0 && s.Max < s.Min:
 		return fmt.Errorf("takes %d to %d events", s.Min, s.Max)
 	case s.Optional && s.Min > 0:

@@ -28,7 +28,7 @@ type Config struct {
 type Writer struct {
 	columns []meter.Column
 	group   int
-	w       *parquet.Writer
+	w       *parquet.GenericWriter[any]
 	chunk   [][]parquet.Value // by column: rows that were not handed over
 	text    []byte            // that they refer to
 	ints    []int64
@@ -61,7 +61,7 @@ func New(w io.Writer, columns []meter.Column, cfg *Config) (*Writer, error) {
 		fields.Group[c.Name] = field(c)
 		fields.names = append(fields.names, c.Name)
 	}
-	p.w = parquet.NewWriter(w, parquet.NewSchema("flow", fields), parquet.Compression(&parquet.Zstd), parquet.CreatedBy("tcpfollow", "", ""))
+	p.w = parquet.NewGenericWriter[any](w, parquet.NewSchema("flow", fields), parquet.Compression(&parquet.Zstd), parquet.CreatedBy("tcpfollow", "", ""))
 	p.chunk = make([][]parquet.Value, len(p.columns))
 	return p, nil
 }
