@@ -309,14 +309,16 @@ func TestLiveOutputs(t *testing.T) {
 		{"http", "--extract", filepath.Join(dir, "bodies")},
 		{"follow", "-w", filepath.Join(dir, "streams.pcap")},
 		{"ls", "-w", filepath.Join(dir, "files", "x.pcap"), "-C", "2k", "-W", "2"},
+		{"match", "-f", data + "flows/login.yaml", "--state", filepath.Join(dir, "states", "state")},
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "files"), 0o700))
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "states"), 0o700))
 		c := captureOn(t, append(args, "-i", "a0")...)
 		nettest.NewSender(t, "a1").Send(t, frames...)
 		got := c.interrupt(t)
 		require.Equal(t, cli.ExitOK, got.code, "%v: %s", args, got.stderr)
 	}
-	for name, want := range map[string]int{"streams": 4, "files": 2} {
+	for name, want := range map[string]int{"streams": 4, "files": 2, "states": 1} {
 		files, err := os.ReadDir(filepath.Join(dir, name))
 		require.NoError(t, err)
 		require.Len(t, files, want, name)
