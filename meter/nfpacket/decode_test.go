@@ -126,6 +126,11 @@ func TestRules(t *testing.T) {
 			b[16], b[17] = 0, 0
 			return b
 		}(), want: nfpacket.BadLength},
+		{name: "total length 0 of a packet of more than 65,535 bytes", data: func() []byte {
+			b := append(append([]byte(nil), plain...), make([]byte, 1<<16)...)
+			b[16], b[17] = 0, 0
+			return b
+		}(), want: nfpacket.BadLength},
 		{name: "first fragment", data: fragment(plain, 0x2000), sizes: [4]uint32{59, 45, 25, 5}},
 		{name: "later fragment", data: fragment(plain, 0x2001), want: nfpacket.Fragment},
 		{name: "later fragment behind another EtherType", data: func() []byte {

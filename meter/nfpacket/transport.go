@@ -9,7 +9,7 @@ func (w *walk) transport() Status {
 		return NotIP
 	}
 	p.IP = w.data[w.ip:]
-	captured := len(p.IP)
+	captured := int(uint16(len(p.IP))) // as NFStream counts: 65,536 are none
 	var header, l4 int
 	var proto uint8
 	var total int
