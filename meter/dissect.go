@@ -239,6 +239,9 @@ func (d *dissector) found(_ *appid.State, f *appid.Finding) {
 // verdict fills in what is known of a flow.
 func (d *dissector) verdict(w *deciding, to *Application) {
 	r := d.engine.Finish(w.state)
+	if t := w.state.Transport; r.Guessed && t != packet.ProtoTCP && t != packet.ProtoUDP {
+		r.Guessed, r.Confidence = false, appid.ConfidenceDPI // the number of the protocol is no guess
+	}
 	*to = Application{
 		Name: cut(r.Name(), maxName), Category: r.Category, Guessed: r.Guessed, Confidence: r.Confidence,
 		ServerName:        first(w.name, r.ServerName),

@@ -18,6 +18,9 @@ var start = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 var (
 	hostA = netip.MustParseAddr("192.0.2.1")
 	hostB = netip.MustParseAddr("198.51.100.2")
+
+	hostA6 = netip.MustParseAddr("2001:db8::1")
+	hostB6 = netip.MustParseAddr("2001:db8::2")
 )
 
 // at is a time in milliseconds since start.

@@ -7,11 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	tf "github.com/tcpfollow/tcpfollow"
+	"github.com/tcpfollow/tcpfollow/meter"
+	"github.com/tcpfollow/tcpfollow/packet"
 )
 
 func newBench() *cobra.Command {
 	var in input
-	var crc bool
+	var crc, metered bool
 	cmd := &cobra.Command{
 		Use:   "bench [flags] FILE...",
 		Short: "Follow captures at full speed, count payload bytes, and print one line",
@@ -20,9 +22,16 @@ func newBench() *cobra.Command {
   RESULT bytes=N streams=N
 
 With --crc the line also has crc=N: the CRC-32C of what each side of each stream
-sent, added up modulo 2^64.`,
-		Example: "  tcpfollow bench --crc big.pcap",
+sent, added up modulo 2^64. With --meter flows are metered instead, with all
+statistics and without dissection, and the line is
+
+  RESULT packets=N bytes=N flows=N`,
+		Example: `  tcpfollow bench --crc big.pcap
+  tcpfollow bench --meter big.pcap`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if metered {
+				return benchMeter(cmd, args, &in)
+			}
 			cfg, err := in.config()
 			if err != nil {
 				return err
@@ -50,9 +59,34 @@ sent, added up modulo 2^64.`,
 		},
 	}
 	cmd.Flags().BoolVar(&crc, "crc", false, "add a checksum over all that was delivered")
+	cmd.Flags().BoolVar(&metered, "meter", false, "meter flows instead of following streams")
 	in.workersFlag(cmd)
 	in.flags(cmd)
 	return cmd
+}
+
+// benchMeter meters the input and prints what was counted.
+func benchMeter(cmd *cobra.Command, args []string, in *input) error {
+	m := &metering{in: *in, workers: in.workers, cfg: meter.DefaultConfig(), bpf: in.expr, stderr: cmd.ErrOrStderr()}
+	m.in.quiet = true
+	m.cfg.Dissections, m.cfg.Statistics = 0, true
+	if err := m.open(cmd, args); err != nil {
+		return err
+	}
+	defer m.set.Close()
+	var bytes uint64
+	var err error
+	if m.meter, err = m.start(func(f *meter.Flow) { bytes += f.Bidirectional.Bytes }); err != nil {
+		return err
+	}
+	err = m.follow(cmd.Context(), func(b *packet.Batch) error {
+		m.meter.FeedBatch(b)
+		return nil
+	})
+	err = firstError(err, m.meter.Flush())
+	st := m.meter.Stats()
+	_, printErr := fmt.Fprintf(cmd.OutOrStdout(), "RESULT packets=%d bytes=%d flows=%d\n", st.Packets, bytes, st.Flows)
+	return m.summary(firstError(err, printErr), nil)
 }
 
 // counts are what bench counts.

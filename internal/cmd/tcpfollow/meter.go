@@ -49,6 +49,7 @@ type metering struct {
 	live    liveParameters
 
 	stderr  io.Writer
+	files   []string
 	filter  *filter
 	set     *pcapfile.Set
 	meter   flowMeter
@@ -187,17 +188,22 @@ func choice[T any](flag, word string, of map[string]T) (T, error) {
 	return v, nil
 }
 
-func (m *metering) run(cmd *cobra.Command, args []string) error {
-	m.in.expr, m.stderr = m.bpf, cmd.ErrOrStderr()
-	args, chosen, err := m.in.filter(cmd, args)
-	if err != nil {
+// open opens the input, of which words behind "--" are no part.
+func (m *metering) open(cmd *cobra.Command, args []string) (err error) {
+	m.in.expr = m.bpf
+	if args, m.filter, err = m.in.filter(cmd, args); err != nil {
 		return err
 	}
-	m.filter = chosen
-	files := append(slices.Clip(m.in.files), args...)
-	if len(files) == 0 {
+	if m.files = append(slices.Clip(m.in.files), args...); len(m.files) == 0 {
 		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
 	}
+	m.in.file.SignedSeconds = m.cfg.Rules == meter.RulesNFStream
+	m.set, err = pcapfile.OpenAll(m.files, &m.in.file)
+	return err
+}
+
+func (m *metering) run(cmd *cobra.Command, args []string) error {
+	m.stderr = cmd.ErrOrStderr()
 	if err := m.config(); err != nil {
 		return err
 	}
@@ -205,12 +211,11 @@ func (m *metering) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
 	}
-	m.in.file.SignedSeconds = m.cfg.Rules == meter.RulesNFStream
-	if m.set, err = pcapfile.OpenAll(files, &m.in.file); err != nil {
+	if err := m.open(cmd, args); err != nil {
 		return err
 	}
 	defer m.set.Close()
-	rows, err := m.out.open(cmd.OutOrStdout(), m.stderr, columns, files)
+	rows, err := m.out.open(cmd.OutOrStdout(), m.stderr, columns, m.files)
 	if err != nil {
 		return err
 	}

@@ -286,3 +286,11 @@ func TestMeterSources(t *testing.T) {
 		require.Equal(t, want, runOK(t, "meter", "-r", first, second).stdout, strconv.Itoa(at))
 	}
 }
+
+// TestBenchMeter: the line agrees with the rows.
+func TestBenchMeter(t *testing.T) {
+	require.Equal(t, "RESULT packets=7 bytes=329 flows=7\n", runOK(t, "bench", "--meter", datagrams(t, 7)).stdout)
+	require.Equal(t, "RESULT packets=7 bytes=329 flows=7\n", runOK(t, "bench", "--meter", "--workers", "3", datagrams(t, 7)).stdout)
+	require.Equal(t, "RESULT packets=1 bytes=47 flows=1\n", runOK(t, "bench", "--meter", datagrams(t, 7), "--", "src", "port", "1003").stdout)
+	require.Equal(t, cli.ExitUsage, run("bench", "--meter").code)
+}
