@@ -116,8 +116,9 @@ func (c *Config) unitName() string {
 		return "us"
 	case time.Nanosecond:
 		return "ns"
+	default:
+		return strconv.FormatInt(int64(c.TimeUnit), 10) + "ns"
 	}
-	return strconv.FormatInt(int64(c.TimeUnit), 10) + "ns"
 }
 
 func coreColumns(cfg *Config) []Column {

@@ -94,17 +94,17 @@ func TestDissectionLimits(t *testing.T) {
 
 // TestDissectionByPort: what says nothing of itself is guessed, by port or by the number of the IP protocol.
 func TestDissectionByPort(t *testing.T) {
-	frame := func(proto uint8, upper ...pktgen.Layer) packet.Frame {
+	frame := func(upper ...pktgen.Layer) packet.Frame {
 		return pktgen.Frame(start, append([]pktgen.Layer{pktgen.Ethernet{}, pktgen.IPv4{Src: hostA, Dst: hostB}}, upper...)...)
 	}
 	for _, tt := range []struct {
 		frame packet.Frame
 		name  string
 	}{
-		{frame(17, pktgen.UDP{Src: 40000, Dst: 123}, pktgen.Payload("x")), "NTP"},
-		{frame(17, pktgen.UDP{Src: 40000, Dst: 40001}, pktgen.Payload("x")), "Unknown"},
-		{frame(1, pktgen.Header{Protocol: 1, Bytes: make([]byte, 8)}), "ICMP"},
-		{frame(132, pktgen.Header{Protocol: 132, Bytes: make([]byte, 12)}), "SCTP"},
+		{frame(pktgen.UDP{Src: 40000, Dst: 123}, pktgen.Payload("x")), "NTP"},
+		{frame(pktgen.UDP{Src: 40000, Dst: 40001}, pktgen.Payload("x")), "Unknown"},
+		{frame(pktgen.Header{Protocol: 1, Bytes: make([]byte, 8)}), "ICMP"},
+		{frame(pktgen.Header{Protocol: 132, Bytes: make([]byte, 12)}), "SCTP"},
 	} {
 		f := run(t, dissecting(20), tt.frame)[0]
 		require.Equal(t, tt.name, f.Application.Name)

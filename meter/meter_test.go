@@ -170,7 +170,8 @@ func TestDirections(t *testing.T) {
 			flows := run(t, config(func(c *meter.Config) { c.ActiveTimeout, c.KeepDirection = 2*time.Second, tt.keep }), frames...)
 			require.Len(t, flows, 2)
 			for i, f := range flows {
-				require.Equal(t, tt.want[i], [4]uint64{f.Src2Dst.Packets, f.Src2Dst.Bytes, f.Dst2Src.Packets, f.Dst2Src.Bytes})
+				got := [4]uint64{f.Src2Dst.Packets, f.Src2Dst.Bytes, f.Dst2Src.Packets, f.Dst2Src.Bytes}
+				require.Equal(t, tt.want[i], got)
 			}
 			require.Equal(t, hostA, flows[0].Key.Src().Addr())
 			require.Equal(t, tt.keep, flows[1].Key.Src().Addr() == hostA)
@@ -184,7 +185,7 @@ func TestDirections(t *testing.T) {
 func TestEndOnTCP(t *testing.T) {
 	c := (&pktgen.Conversation{}).Open().Send(packet.ClientToServer, []byte("hello")).Close(packet.ClientToServer)
 	frames := c.Trace().Frames()
-	require.Equal(t, []shape{{frames2port(frames), 0, uint64(len(frames)), int64(frames[0].Time/1e6) - start/1e6}}, shapes(run(t, config(nil), frames...)))
+	require.Equal(t, []shape{{portOf(frames), 0, uint64(len(frames)), frames[0].Time/1e6 - start/1e6}}, shapes(run(t, config(nil), frames...)))
 	flows := run(t, config(func(c *meter.Config) { c.EndOnTCP = true }), frames...)
 	require.Len(t, flows, 1)
 	require.Equal(t, meter.ExpiredFIN, flows[0].Expiration)
@@ -194,7 +195,7 @@ func TestEndOnTCP(t *testing.T) {
 	require.Equal(t, meter.ExpiredReset, flows[0].Expiration)
 }
 
-func frames2port(frames []packet.Frame) uint16 {
+func portOf(frames []packet.Frame) uint16 {
 	var p nfpacket.Packet
 	nfpacket.New(nil).Decode(&frames[0], &p)
 	return p.Key.Src().Port()

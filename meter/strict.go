@@ -94,15 +94,14 @@ func (s *strict) decode(f *packet.Frame, to *Packet) bool {
 	to.IP = f.Data[at:]
 	to.Sizes[nfpacket.RawSize], to.Sizes[nfpacket.IPSize] = uint32(length), uint32(ip)
 	payload := len(p.Payload) + int(p.Missing)
-	switch {
-	case p.Status == packet.Fragment:
+	if p.Status == packet.Fragment {
 		to.Fragment = s.fragment(to, id, fragment)
 		payload = max(0, ip-int(to.Transport))
 		to.Sizes[nfpacket.TransportSize] = uint32(payload)
 		if !to.Fragment {
 			payload = max(0, payload-headerLength(to))
 		}
-	default:
+	} else {
 		to.Sizes[nfpacket.TransportSize] = uint32(max(0, ip-int(to.Transport)))
 		if p.IsTCP() {
 			to.Flags = p.TCP.Flags & 0xff

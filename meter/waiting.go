@@ -54,9 +54,14 @@ func (w *waiting) pass(f *Flow, created uint64) {
 // waitingFlows is a heap, the flow that was created first on top.
 type waitingFlows []waitingFlow
 
-func (w waitingFlows) Len() int           { return len(w) }
-func (w waitingFlows) Less(i, j int) bool { return w[i].created < w[j].created }
-func (w waitingFlows) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
+// Len implements [heap.Interface].
+func (w *waitingFlows) Len() int { return len(*w) }
+
+// Less implements [heap.Interface].
+func (w *waitingFlows) Less(i, j int) bool { return (*w)[i].created < (*w)[j].created }
+
+// Swap implements [heap.Interface].
+func (w *waitingFlows) Swap(i, j int) { (*w)[i], (*w)[j] = (*w)[j], (*w)[i] }
 
 // Push implements [heap.Interface].
 func (w *waitingFlows) Push(x any) {

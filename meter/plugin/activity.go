@@ -53,6 +53,7 @@ func Activity(pause time.Duration) (meter.Plugin, error) {
 	return &activity{pause: int64(pause)}, nil
 }
 
+// Columns implements [meter.Plugin].
 func (*activity) Columns() []meter.PluginColumn {
 	var list []meter.PluginColumn
 	for _, name := range []string{
@@ -64,11 +65,13 @@ func (*activity) Columns() []meter.PluginColumn {
 	return list
 }
 
+// OnInit implements [meter.Plugin].
 func (*activity) OnInit(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	s := state[phases](r)
 	s.begin, s.last = e.Time, e.Time
 }
 
+// OnUpdate implements [meter.Plugin].
 func (a *activity) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	s := state[phases](r)
 	now := max(e.Time, s.last)
@@ -80,6 +83,7 @@ func (a *activity) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	s.last = now
 }
 
+// OnExpire implements [meter.Plugin].
 func (*activity) OnExpire(f *meter.Flow, r *meter.Row) {
 	s := state[phases](r)
 	s.active.add(milliseconds(s.last - s.begin))

@@ -18,10 +18,12 @@ type community struct {
 // CommunityID returns a plugin with the Community ID of each flow, version 1, as other tools print it.
 func CommunityID(seed uint16) meter.Plugin { return &community{seed: seed} }
 
+// Columns implements [meter.Plugin].
 func (*community) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{{Name: "community_id", Type: meter.Text}}
 }
 
+// OnInit implements [meter.Plugin].
 func (c *community) OnInit(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	src, dst := e.Key.Src(), e.Key.Dst()
 	from, to := src.Port(), dst.Port()

@@ -33,6 +33,7 @@ const (
 // 2132). Each has the first value that came; NFStream fills some of them for requests only.
 func DHCP() meter.Plugin { return dhcp{} }
 
+// Columns implements [meter.Plugin].
 func (dhcp) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{
 		{Name: "dhcp_12", Type: meter.Text},
@@ -48,8 +49,10 @@ func (dhcp) Columns() []meter.PluginColumn {
 	}
 }
 
+// OnInit implements [meter.Plugin].
 func (d dhcp) OnInit(e *meter.Event, f *meter.Flow, r *meter.Row) { d.OnUpdate(e, f, r) }
 
+// OnUpdate implements [meter.Plugin].
 func (dhcp) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	const (
 		header = 240
@@ -143,12 +146,15 @@ const maxPointers = 1000
 // MDNS returns a plugin with the targets of PTR records in multicast DNS, apart by commas: NFStream's MDNS.
 func MDNS() meter.Plugin { return mdns{} }
 
+// Columns implements [meter.Plugin].
 func (mdns) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{{Name: "mdns_ptr", Type: meter.Text}}
 }
 
+// OnInit implements [meter.Plugin].
 func (m mdns) OnInit(e *meter.Event, f *meter.Flow, r *meter.Row) { m.OnUpdate(e, f, r) }
 
+// OnUpdate implements [meter.Plugin].
 func (mdns) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	const port = 5353
 	if e.Key.Proto() != packet.ProtoUDP || e.Fragment || e.Key.Src().Port() != port && e.Key.Dst().Port() != port {
@@ -178,6 +184,7 @@ func (mdns) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	}
 }
 
+// OnExpire implements [meter.Plugin].
 func (mdns) OnExpire(_ *meter.Flow, r *meter.Row) {
 	if s := state[pointers](r); len(s.names) > 0 {
 		r.SetText(0, strings.Join(s.names, ","))

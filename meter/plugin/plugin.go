@@ -11,10 +11,17 @@ import (
 // base has what most plugins need not do.
 type base struct{}
 
-func (base) OnInit(*meter.Event, *meter.Flow, *meter.Row)   {}
+// OnInit implements [meter.Plugin].
+func (base) OnInit(*meter.Event, *meter.Flow, *meter.Row) {}
+
+// OnUpdate implements [meter.Plugin].
 func (base) OnUpdate(*meter.Event, *meter.Flow, *meter.Row) {}
-func (base) OnExpire(*meter.Flow, *meter.Row)               {}
-func (base) Close() error                                   { return nil }
+
+// OnExpire implements [meter.Plugin].
+func (base) OnExpire(*meter.Flow, *meter.Row) {}
+
+// Close implements [meter.Plugin].
+func (base) Close() error { return nil }
 
 // state returns what a plugin keeps of a flow, made when it is first asked for.
 func state[T any](r *meter.Row) *T {
@@ -39,14 +46,17 @@ func Slicer(limit int) (meter.Plugin, error) {
 	return &slicer{limit: uint64(limit)}, nil
 }
 
+// Columns implements [meter.Plugin].
 func (*slicer) Columns() []meter.PluginColumn { return nil }
 
+// OnInit implements [meter.Plugin].
 func (s *slicer) OnInit(_ *meter.Event, f *meter.Flow, _ *meter.Row) {
 	if f.Bidirectional.Packets >= s.limit {
 		f.Expiration = meter.ExpiredByPlugin
 	}
 }
 
+// OnUpdate implements [meter.Plugin].
 func (s *slicer) OnUpdate(e *meter.Event, f *meter.Flow, r *meter.Row) { s.OnInit(e, f, r) }
 
 type splt struct {
@@ -69,12 +79,15 @@ func SPLT(length int, mode nfpacket.Accounting) (meter.Plugin, error) {
 	return &splt{length: length, mode: mode}, nil
 }
 
+// Columns implements [meter.Plugin].
 func (*splt) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{{Name: "splt_direction", Type: meter.Int64List}, {Name: "splt_ps", Type: meter.Int64List}, {Name: "splt_piat_ms", Type: meter.Int64List}}
 }
 
+// OnInit implements [meter.Plugin].
 func (s *splt) OnInit(e *meter.Event, f *meter.Flow, r *meter.Row) { s.OnUpdate(e, f, r) }
 
+// OnUpdate implements [meter.Plugin].
 func (s *splt) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	q := state[sequence](r)
 	if len(q.sizes) < s.length {
@@ -84,6 +97,7 @@ func (s *splt) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	}
 }
 
+// OnExpire implements [meter.Plugin].
 func (s *splt) OnExpire(_ *meter.Flow, r *meter.Row) {
 	q := state[sequence](r)
 	for i, v := range [][]int64{q.directions, q.sizes, q.gaps} {
@@ -101,14 +115,17 @@ type payloads struct{ bytes, packets [2]uint64 }
 // Payload returns a plugin that counts the bytes of transport payload, and the packets that have some, by direction.
 func Payload() meter.Plugin { return payload{} }
 
+// Columns implements [meter.Plugin].
 func (payload) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{
 		{Name: "src2dst_payload_bytes"}, {Name: "dst2src_payload_bytes"}, {Name: "src2dst_payload_packets"}, {Name: "dst2src_payload_packets"},
 	}
 }
 
+// OnInit implements [meter.Plugin].
 func (p payload) OnInit(e *meter.Event, f *meter.Flow, r *meter.Row) { p.OnUpdate(e, f, r) }
 
+// OnUpdate implements [meter.Plugin].
 func (payload) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	if n := e.Sizes[nfpacket.PayloadSize]; n > 0 {
 		s := state[payloads](r)
@@ -117,6 +134,7 @@ func (payload) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	}
 }
 
+// OnExpire implements [meter.Plugin].
 func (payload) OnExpire(_ *meter.Flow, r *meter.Row) {
 	s := state[payloads](r)
 	for i := range 2 {
@@ -131,10 +149,12 @@ type fingerprints struct{ base }
 // dissection: Config.Dissections must not be 0.
 func JA4() meter.Plugin { return fingerprints{} }
 
+// Columns implements [meter.Plugin].
 func (fingerprints) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{{Name: "ja3", Type: meter.Text}, {Name: "ja3s", Type: meter.Text}, {Name: "ja4", Type: meter.Text}}
 }
 
+// OnExpire implements [meter.Plugin].
 func (fingerprints) OnExpire(f *meter.Flow, r *meter.Row) {
 	for i, v := range []string{f.Application.JA3, f.Application.JA3S, f.Application.JA4} {
 		if v != "" {

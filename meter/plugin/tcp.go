@@ -22,6 +22,7 @@ type connection struct {
 // beyond what was seen before, sent again or late, and how many close the window. Columns are missing for what was not seen.
 func TCP() meter.Plugin { return tcp{} }
 
+// Columns implements [meter.Plugin].
 func (tcp) Columns() []meter.PluginColumn {
 	return []meter.PluginColumn{
 		{Name: "tcp_syn_synack_ms", Type: meter.Float64},
@@ -34,8 +35,10 @@ func (tcp) Columns() []meter.PluginColumn {
 	}
 }
 
+// OnInit implements [meter.Plugin].
 func (t tcp) OnInit(e *meter.Event, f *meter.Flow, r *meter.Row) { t.OnUpdate(e, f, r) }
 
+// OnUpdate implements [meter.Plugin].
 func (tcp) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	at := int(e.Transport)
 	if e.Key.Proto() != packet.ProtoTCP || e.Fragment || len(e.IP) < at+16 {
@@ -69,6 +72,7 @@ func (tcp) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	}
 }
 
+// OnExpire implements [meter.Plugin].
 func (tcp) OnExpire(f *meter.Flow, r *meter.Row) {
 	if f.Key.Proto() != packet.ProtoTCP {
 		return

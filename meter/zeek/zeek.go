@@ -48,13 +48,16 @@ type conn struct {
 // maxHistory is how many letters a history has at most.
 const maxHistory = 32
 
+// Columns implements [meter.Plugin].
 func (plugin) Columns() []meter.PluginColumn { return nil }
 
+// OnInit implements [meter.Plugin].
 func (p plugin) OnInit(e *meter.Event, f *meter.Flow, r *meter.Row) {
 	r.State = &conn{first: e.Time}
 	p.OnUpdate(e, f, r)
 }
 
+// OnUpdate implements [meter.Plugin].
 func (plugin) OnUpdate(e *meter.Event, _ *meter.Flow, r *meter.Row) {
 	c, ok := r.State.(*conn)
 	if !ok {
@@ -108,8 +111,11 @@ func (c *conn) note(d uint8, letter byte) {
 	c.history = append(c.history, letter)
 }
 
+// OnExpire implements [meter.Plugin].
 func (plugin) OnExpire(*meter.Flow, *meter.Row) {}
-func (plugin) Close() error                     { return nil }
+
+// Close implements [meter.Plugin].
+func (plugin) Close() error { return nil }
 
 // state returns Zeek's conn_state.
 func (c *conn) state(f *meter.Flow) string {

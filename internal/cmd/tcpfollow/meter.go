@@ -214,7 +214,7 @@ func (m *metering) run(cmd *cobra.Command, args []string) error {
 	if err := m.open(cmd, args); err != nil {
 		return err
 	}
-	defer m.set.Close()
+	defer func() { _ = m.set.Close() }() // it was read from only
 	rows, err := m.out.open(cmd.OutOrStdout(), m.stderr, columns, m.files)
 	if err != nil {
 		return err
@@ -246,10 +246,10 @@ func (m *metering) run(cmd *cobra.Command, args []string) error {
 
 // start makes the meter.
 func (m *metering) start(emit func(*meter.Flow)) (flowMeter, error) {
-	switch {
-	case m.workers == 1:
+	switch m.workers {
+	case 1:
 		return meter.New(emit, &m.cfg)
-	case m.workers == 0:
+	case 0:
 		m.workers = runtime.GOMAXPROCS(0)
 	}
 	return meter.NewSharded(m.workers, emit, &m.cfg, m.plugins)
