@@ -108,6 +108,7 @@ type Engine struct {
 	cfg    Config
 	found  func(*State, *Finding)
 	known  []protocol
+	sample sample               // of the question at hand
 	byName map[string]*protocol // the first of each name
 	guess  [2]map[uint16]int    // index in known by port, of TCP and UDP
 	first  candidates           // all with a signature of a stream

@@ -52,6 +52,9 @@ func (e *Engine) stream(st *State, in *Input) {
 	if h.phase != phaseDNS {
 		data = data[:min(len(data), e.cfg.MaxBytes-h.seen)]
 	}
+	if h.lead == nil && h.phase == phaseLook {
+		h.lead = make([]byte, 0, min(len(data), maxLead)) // it grows byte by byte
+	}
 	for h.phase == phaseLook && len(data) > 0 && h.seen < maxLead {
 		stop := nextStop(h.seen)
 		n := min(stop-h.seen, len(data))

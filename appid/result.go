@@ -111,7 +111,8 @@ func (e *Engine) identify(st *State, in *Input) {
 	if st.result.Master != "" {
 		return
 	}
-	s := sample{fromClient: in.Direction == packet.ClientToServer, flow: st}
+	s := &e.sample // which would be allocated for each question
+	*s = sample{fromClient: in.Direction == packet.ClientToServer, flow: st}
 	stream := st.Transport == packet.ProtoTCP
 	if stream {
 		for i, to := range [2]*[]byte{&s.client, &s.server} {
@@ -135,7 +136,7 @@ func (e *Engine) identify(st *State, in *Input) {
 		if stream {
 			match = p.stream
 		}
-		switch match(&s) {
+		switch match(s) {
 		case yes:
 			st.result.Master, st.result.Category, st.result.Confidence = p.name, p.category, ConfidenceDPI
 			if p.custom {

@@ -252,11 +252,12 @@ func (d *dissector) verdict(w *deciding, to *Application) {
 	}
 	to.ContentType, _, _ = strings.Cut(r.ContentType, ";")
 	to.ContentType = cut(printable(to.ContentType), maxContentType)
-	switch addr, err := netip.ParseAddr(r.ServerName); {
-	case d.v65:
+	if d.v65 {
 		to.ClientFingerprint = first(r.JA3, strings.ToUpper(r.HASSH), w.parameters)
-	case err == nil && addr.Is4() && r.JA4 != "": // nDPI takes an address for no name
-		to.ClientFingerprint = r.JA4[:3] + "i" + r.JA4[4:]
+	} else if r.JA4 != "" {
+		if addr, err := netip.ParseAddr(r.ServerName); err == nil && addr.Is4() { // nDPI takes an address for no name
+			to.ClientFingerprint = r.JA4[:3] + "i" + r.JA4[4:]
+		}
 	}
 	to.ClientFingerprint, to.ServerFingerprint = cut(to.ClientFingerprint, maxFingerprint), cut(to.ServerFingerprint, maxFingerprint)
 	if i := strings.LastIndexByte(to.ServerName, ':'); i > 0 && (!d.v65 || !w.ssdp) {
