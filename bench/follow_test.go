@@ -26,7 +26,7 @@ func (t traffic) frames() []packet.Frame {
 	traces := make([]pktgen.Trace, t.connections)
 	for i := range traces {
 		c := &pktgen.Conversation{
-			ClientAddr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), uint16(1024+i%60000)),
+			ClientAddr: clientAddr(i),
 			ClientISN:  uint32(i) << 20,
 			ServerISN:  uint32(i) << 12,
 			AckEvery:   -1,
@@ -111,6 +111,11 @@ func BenchmarkHalfOpen(b *testing.B) {
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/connection")
 		require.NoError(b, f.Close())
 	}
+}
+
+// clientAddr is the address and port of the ith client.
+func clientAddr(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), uint16(1024+i%60000))
 }
 
 func batchesOf(frames []packet.Frame) []packet.Batch {
