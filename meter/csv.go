@@ -67,6 +67,9 @@ func (c *CSV) Write(f *Flow) error {
 	return c.line.flushed(bufferSize)
 }
 
+// Flush writes what waits of the rows so far.
+func (c *CSV) Flush() error { return c.line.flushed(0) }
+
 // Close writes what waits. It does not close the underlying writer.
 func (c *CSV) Close() error {
 	if !c.begun && c.cfg.Dialect == DialectRFC4180 {

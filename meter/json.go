@@ -35,6 +35,9 @@ func (j *JSON) Write(f *Flow) error {
 	return j.line.flushed(bufferSize)
 }
 
+// Flush writes what waits of the rows so far.
+func (j *JSON) Flush() error { return j.line.flushed(0) }
+
 // Close writes what waits. It does not close the underlying writer.
 func (j *JSON) Close() error { return j.line.flushed(0) }
 

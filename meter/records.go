@@ -61,5 +61,8 @@ func (r *Records) record(f *Flow, s *Side, src, dst [16]byte, sp, dp uint16) {
 	r.line.buf = append(b, '\n')
 }
 
+// Flush writes what waits of the rows so far.
+func (r *Records) Flush() error { return r.line.flushed(0) }
+
 // Close writes what waits. It does not close the underlying writer.
 func (r *Records) Close() error { return r.line.flushed(0) }

@@ -52,5 +52,8 @@ func (p *Plain) Write(f *Flow) error {
 	return p.line.flushed(bufferSize)
 }
 
+// Flush writes what waits of the rows so far.
+func (p *Plain) Flush() error { return p.line.flushed(0) }
+
 // Close prints what waits. It does not close the underlying writer.
 func (p *Plain) Close() error { return p.line.flushed(0) }

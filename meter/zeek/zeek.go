@@ -210,6 +210,9 @@ func (l *Log) flush() error {
 	return l.err
 }
 
+// Flush writes what waits of the rows so far.
+func (l *Log) Flush() error { return l.flush() }
+
 // Close writes what waits, and the header where there was no flow. It does not close the underlying writer.
 func (l *Log) Close() error {
 	if !l.head {

@@ -73,7 +73,10 @@ func benchMeter(cmd *cobra.Command, args []string, in *input) error {
 	if err := m.open(cmd, args); err != nil {
 		return err
 	}
-	defer func() { _ = m.set.Close() }() // it was read from only
+	defer m.close()
+	if err := m.confine(&meterRows{}); err != nil {
+		return err
+	}
 	var bytes uint64
 	var err error
 	if m.meter, err = m.start(func(f *meter.Flow) { bytes += f.Bidirectional.Bytes }); err != nil {

@@ -235,6 +235,50 @@ func TestLiveTimeouts(t *testing.T) {
 	}
 }
 
+// TestLiveMeter: flows of an interface are those of the file, but for their times; one ends when its time is over, without
+// another packet; and counters are told.
+func TestLiveMeter(t *testing.T) {
+	if !nettest.Isolated(t) {
+		return
+	}
+	pair(t)
+	files := []string{data + "http.pcap", data + "ipv6.pcap", data + "web.pcap"}
+	frames, _ := framesOf(t, files...)
+	columns := "--columns=id,expiration_id,src_ip,src_mac,src_port,dst_ip,dst_port,protocol,bidirectional_packets,src2dst_bytes,dst2src_bytes," +
+		"bidirectional_stddev_ps,bidirectional_syn_packets,splt_ps,application_name,requested_server_name,user_agent,udps.src2dst_payload_bytes"
+	more := []string{"--statistical-analysis", "--splt-analysis", "4", "--plugin", "payload", columns}
+	for _, args := range [][]string{{"-o", "csv"}, {"-o", "json", "--workers", "2"}, {"-o", "text", "--order", "expiry"}} {
+		args = append(args, more...)
+		want := run(append(append([]string{"meter"}, files...), args...)...)
+		require.Equal(t, cli.ExitOK, want.code, want.stderr)
+		c := captureOn(t, append([]string{"meter", "-i", "a0", "-s", "9000"}, args...)...)
+		nettest.NewSender(t, "a1").Send(t, frames...)
+		got := c.interrupt(t)
+		require.Equal(t, cli.ExitOK, got.code, got.stderr)
+		require.Equal(t, want.stdout, got.stdout)
+		require.Contains(t, got.stderr, ", 0 dropped by the kernel\n")
+	}
+	rows := filepath.Join(t.TempDir(), "rows.csv")
+	c := captureOn(t, "meter", "-i", "a0", "-w", rows)
+	nettest.NewSender(t, "a1").Send(t, frames...)
+	got := c.interrupt(t)
+	require.Equal(t, cli.ExitOK, got.code, got.stderr)
+	text, err := os.ReadFile(rows)
+	require.NoError(t, err)
+	require.Greater(t, strings.Count(string(text), "\n"), 2)
+	for _, workers := range []string{"1", "2"} {
+		c := captureOn(t, "meter", "-i", "a0", "-o", "json", "--idle-timeout", "1", "--performance-report", "1", "--workers", workers)
+		nettest.NewSender(t, "a1").Send(t, frames[0])
+		line, err := c.stdout.ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, `"bidirectional_packets":1,`)
+		line, err = c.stderr.ReadString('\n')
+		require.NoError(t, err)
+		require.Regexp(t, `^\{"flows_expired":\d+,"packets_processed":1,"packets_ignored":0,"packets_dropped_filtered_by_kernel":0,"meters_packets_processing_balance":\[1\]\}`, line)
+		require.Equal(t, cli.ExitOK, c.interrupt(t).code)
+	}
+}
+
 // TestLiveSandbox: while it captures, no thread of the program has privileges, and it makes files where it was told to,
 // and nowhere else, though it still belongs to root.
 func TestLiveSandbox(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -21,12 +22,12 @@ import (
 	"github.com/tcpfollow/tcpfollow/meter/nfpacket"
 	"github.com/tcpfollow/tcpfollow/meter/zeek"
 	"github.com/tcpfollow/tcpfollow/packet"
-	"github.com/tcpfollow/tcpfollow/packet/pcapfile"
 )
 
 // flowMeter is a meter, on one goroutine or several.
 type flowMeter interface {
 	FeedBatch(b *packet.Batch)
+	Advance(ns int64)
 	Flush() error
 	Done() bool
 	Stats() meter.Stats
@@ -50,16 +51,12 @@ type metering struct {
 
 	stderr  io.Writer
 	files   []string
-	filter  *filter
-	set     *pcapfile.Set
+	session *session // of which it is the input alone
 	meter   flowMeter
-	cut     []error
-	unknown map[packet.LinkType]uint64
-	seen    uint64
 }
 
 func newMeter() *cobra.Command {
-	m := &metering{cfg: meter.DefaultConfig(), unknown: map[packet.LinkType]uint64{}}
+	m := &metering{cfg: meter.DefaultConfig()}
 	cmd := &cobra.Command{
 		Use:   "meter [flags] FILE...",
 		Short: "Print bidirectional flows with NFStream's features",
@@ -69,10 +66,14 @@ Its flags are NFStream's parameters. docs/from-nfstream.md says what differs.
 
 Rows are in NFStream's order by default, in which a long flow keeps back all that
 began after it; --order expiry does better. --rules strict decodes frames as the
-other commands do: all tunnels, fragments, captures cut by a snapshot length.`,
+other commands do: all tunnels, fragments, captures cut by a snapshot length.
+
+With -i flows are those of a network interface, printed as they end; an idle flow
+ends when its time is over, also when no packet comes.`,
 		Example: `  tcpfollow meter --statistical-analysis -w flows.csv capture.pcap
   tcpfollow meter -o json --columns src_ip,dst_ip,bidirectional_bytes capture.pcap
-  tcpfollow meter --order expiry --idle-timeout 15 day1/ -- udp`,
+  tcpfollow meter --order expiry --idle-timeout 15 day1/ -- udp
+  sudo tcpfollow meter -i eth0 --performance-report 10 -w flows.csv`,
 		RunE: m.run,
 	}
 	m.flags(cmd)
@@ -93,7 +94,8 @@ func (m *metering) flags(cmd *cobra.Command) {
 	fl.BoolVar(&m.cfg.Statistics, "statistical-analysis", false, "add distributions of sizes and gaps, and counts of TCP flags")
 	fl.IntVar(&m.cfg.SPLT, "splt-analysis", 0, "add directions, sizes and gaps of the first `packets`, 0 to 65535")
 	fl.Uint64Var(&m.cfg.MaxFlows, "max-nflows", 0, "stop after so many `flows`")
-	m.live.flags(fl)
+	m.in.live.flags(cmd)
+	m.live.flags(fl, &m.in.live)
 	m.out.flags(fl)
 	fl.StringVar(&m.order, "order", "nfstream", "order of rows: nfstream, first (packet), expiry")
 	fl.StringVar(&m.rules, "rules", "nfstream", "how frames are decoded: nfstream, strict")
@@ -138,7 +140,7 @@ func seconds(flag, text string) (time.Duration, error) {
 
 // config completes the configuration.
 func (m *metering) config() (err error) {
-	if err := m.live.check(); err != nil {
+	if err := m.live.check(&m.in.live); err != nil {
 		return err
 	}
 	if m.cfg.IdleTimeout, err = seconds("idle-timeout", m.idle); err != nil {
@@ -189,20 +191,36 @@ func choice[T any](flag, word string, of map[string]T) (T, error) {
 }
 
 // open opens the input, of which words behind "--" are no part.
-func (m *metering) open(cmd *cobra.Command, args []string) (err error) {
+func (m *metering) open(cmd *cobra.Command, args []string) error {
 	m.in.expr = m.bpf
-	if args, m.filter, err = m.in.filter(cmd, args); err != nil {
+	args, chosen, err := m.in.filter(cmd, args)
+	if err != nil {
 		return err
 	}
-	if m.files = append(slices.Clip(m.in.files), args...); len(m.files) == 0 {
-		return cli.Usage("no capture given: name a file, a directory, or - for standard input")
-	}
+	m.files = append(slices.Clip(m.in.files), args...)
 	m.in.file.SignedSeconds = m.cfg.Rules == meter.RulesNFStream
-	m.set, err = pcapfile.OpenAll(m.files, &m.in.file)
-	return err
+	s := &session{in: &m.in, filter: chosen, stderr: m.stderr}
+	if s.set, s.source, err = m.in.open(cmd.Context(), m.files, &s.filter); err != nil {
+		return err
+	}
+	if s.source != nil {
+		m.files = m.in.live.cfg.Interfaces
+	}
+	m.session = s
+	return nil
+}
+
+// close closes the input, unless an interrupt left it behind.
+func (m *metering) close() {
+	if !m.session.left {
+		_ = m.session.set.Close() // it was read from only
+	}
 }
 
 func (m *metering) run(cmd *cobra.Command, args []string) error {
+	if m.in.live.list {
+		return listInterfaces(cmd.OutOrStdout())
+	}
 	m.stderr = cmd.ErrOrStderr()
 	if err := m.config(); err != nil {
 		return err
@@ -214,7 +232,7 @@ func (m *metering) run(cmd *cobra.Command, args []string) error {
 	if err := m.open(cmd, args); err != nil {
 		return err
 	}
-	defer func() { _ = m.set.Close() }() // it was read from only
+	defer m.close()
 	rows, err := m.out.open(cmd.OutOrStdout(), m.stderr, columns, m.files)
 	if err != nil {
 		return err
@@ -228,10 +246,19 @@ func (m *metering) run(cmd *cobra.Command, args []string) error {
 		rows.abort()
 		return &cli.CodedError{Code: cli.ExitUsage, Err: err}
 	}
-	progress := cli.NewProgress(m.stderr, m.set.Size(), m.in.quiet)
+	if err := m.confine(rows); err != nil {
+		rows.abort()
+		return err
+	}
+	report := m.live.reporter(m)
+	progress := cli.NewProgress(m.stderr, m.session.set.Size(), m.in.quiet)
 	err = m.follow(cmd.Context(), func(b *packet.Batch) error {
 		m.meter.FeedBatch(b)
-		progress.Update(m.set.BytesRead(), m.seen)
+		if b.Clock != 0 {
+			m.meter.Advance(b.Clock)
+			failed = firstError(failed, rows.flush(), report())
+		}
+		progress.Update(m.session.set.BytesRead(), m.session.seen)
 		return failed
 	})
 	progress.Done()
@@ -255,28 +282,26 @@ func (m *metering) start(emit func(*meter.Flow)) (flowMeter, error) {
 	return meter.NewSharded(m.workers, emit, &m.cfg, m.plugins)
 }
 
+// confine gives up what it takes to capture, once the output is open.
+func (m *metering) confine(rows *meterRows) error {
+	if m.session.source == nil {
+		return nil
+	}
+	if rows.path != "" {
+		m.session.writesTo(filepath.Dir(rows.path))
+	}
+	return m.in.live.confine(m.session.set, m.session.writes, m.stderr, m.in.quiet)
+}
+
 // follow reads the input to its end, or until no more is wanted.
 func (m *metering) follow(ctx context.Context, feed func(*packet.Batch) error) error {
 	var b packet.Batch
-	for ctx.Err() == nil && !m.meter.Done() && (m.in.count == 0 || m.seen < m.in.count) {
-		if err := m.set.ReadBatch(&b); errors.Is(err, io.EOF) {
+	for !m.meter.Done() {
+		if err := m.session.next(ctx, &b); errors.Is(err, io.EOF) {
 			return nil
-		} else if isPartial(err) {
-			m.cut = append(m.cut, err)
-			m.set.SkipFile()
-			continue
 		} else if err != nil {
 			return err
 		}
-		if m.filter != nil {
-			if err := m.filter.choose(&b); err != nil {
-				return err
-			}
-		}
-		if left := m.in.count - m.seen; m.in.count > 0 && uint64(len(b.Frames)) > left {
-			b.Frames = b.Frames[:left]
-		}
-		m.seen += uint64(len(b.Frames))
 		if err := feed(&b); err != nil {
 			return err
 		}
@@ -289,8 +314,8 @@ func (m *metering) summary(err error, rows *meterRows) error {
 	st := m.meter.Stats()
 	if !m.in.quiet {
 		fmt.Fprintf(m.stderr, "%s, %s, %s", cli.Count(st.Frames, "frame"), cli.Count(st.Packets, "packet"), cli.Count(st.Flows, "flow"))
-		if m.filter != nil {
-			fmt.Fprintf(m.stderr, ", %s filtered out", cli.Count(m.filter.rejected, "frame"))
+		if m.session.filter != nil {
+			fmt.Fprintf(m.stderr, ", %s filtered out", cli.Count(m.session.filter.rejected, "frame"))
 		}
 		for i, n := range st.Ignored {
 			if n > 0 {
@@ -301,10 +326,11 @@ func (m *metering) summary(err error, rows *meterRows) error {
 			fmt.Fprintf(m.stderr, ", %s with a time before that of an earlier one", cli.Count(st.Backwards, "packet"))
 		}
 		fmt.Fprintln(m.stderr)
+		m.session.printCaptured()
 		rows.report(m.stderr)
 	}
-	partial := m.cut
-	for _, l := range []limit{{st.Evicted, "--max-active"}, {st.Unsorted, "--max-waiting"}} {
+	partial := m.session.cut
+	for _, l := range []limit{{st.Evicted, "--max-active"}, {st.Unsorted, "--max-waiting"}, {m.session.dropped(), "--ring"}} {
 		if l.n > 0 {
 			partial = append(partial, fmt.Errorf("results are partial: limit reached: %s (%s)", l.name, cli.Count(l.n, "time")))
 		}

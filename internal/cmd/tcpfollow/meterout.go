@@ -265,6 +265,14 @@ func (r *meterRows) Write(f *meter.Flow) error {
 	return nil
 }
 
+// flush writes the rows that wait for more, where the format allows it.
+func (r *meterRows) flush() error {
+	if w, ok := r.w.(interface{ Flush() error }); ok {
+		return w.Flush()
+	}
+	return nil
+}
+
 // Close completes what was written.
 func (r *meterRows) Close() error {
 	switch {

@@ -331,10 +331,7 @@ func (s *session) printSummary() {
 		}
 	}
 	fmt.Fprintln(s.stderr)
-	if s.source != nil {
-		kernel := s.source.Stats()
-		fmt.Fprintf(s.stderr, "captured on %s: %s received, %d dropped by the kernel\n", cli.EscapeLine(s.set.Name()), cli.Count(kernel.Received, "frame"), kernel.Dropped)
-	}
+	s.printCaptured()
 	for _, link := range slices.Sorted(maps.Keys(s.unknown)) {
 		fmt.Fprintf(s.stderr, "  %s undecodable: %s\n", cli.Count(s.unknown[link], "frame"), unknownLink(link))
 	}
@@ -345,18 +342,31 @@ func (s *session) printSummary() {
 	}
 }
 
+// printCaptured says what the kernel counted.
+func (s *session) printCaptured() {
+	if s.source != nil {
+		kernel := s.source.Stats()
+		fmt.Fprintf(s.stderr, "captured on %s: %s received, %d dropped by the kernel\n", cli.EscapeLine(s.set.Name()), cli.Count(kernel.Received, "frame"), kernel.Dropped)
+	}
+}
+
+// dropped returns how many frames the kernel had no room for.
+func (s *session) dropped() uint64 {
+	if s.source == nil {
+		return 0
+	}
+	return s.source.Stats().Dropped
+}
+
 // limits names the flags whose limits cost something, and how often they did.
 func (s *session) limits() []string {
 	st, _, frags := s.counters()
-	var payload, history, gaps, dropped uint64
+	var payload, history, gaps uint64
 	if st.Unverified > 0 { // a copy had nothing left to be compared with
 		payload, history = st.LimitPayload, st.LimitHistory
 	}
 	if s.unlisted {
 		gaps = 1
-	}
-	if s.source != nil {
-		dropped = s.source.Stats().Dropped
 	}
 	var names []string
 	limits := []limit{
@@ -371,7 +381,7 @@ func (s *session) limits() []string {
 		{gaps, "--max-gaps"},
 		{frags.Evicted, "--max-datagrams or --max-fragment-bytes"},
 		{frags.Overfull, "--max-fragments"},
-		{dropped, "--ring"},
+		{s.dropped(), "--ring"},
 	}
 	if s.job.limits != nil {
 		limits = append(limits, s.job.limits()...)
