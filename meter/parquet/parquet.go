@@ -167,6 +167,9 @@ func appendList[T any](to []parquet.Value, list []T, defined int, value func(T) 
 
 // flush hands the chunk to the columns, and ends the row group if that is full.
 func (p *Writer) flush(full bool) error {
+	if p.rows == 0 {
+		return nil
+	}
 	for i, c := range p.w.ColumnWriters() {
 		if _, err := c.WriteRowValues(p.chunk[i]); err != nil {
 			return fmt.Errorf("parquet: column %s: %w", p.columns[i].Name, err)
