@@ -73,7 +73,7 @@ func (w *Writer) Write(e *Event) error {
 	}
 	for _, i := range w.lists {
 		f := r.Field(i)
-		if list, ok := f.Interface().([]string); ok && slices.ContainsFunc(list, func(s string) bool { return !utf8.ValidString(s) }) {
+		if list, ok := reflect.TypeAssert[[]string](f); ok && slices.ContainsFunc(list, func(s string) bool { return !utf8.ValidString(s) }) {
 			list = slices.Clone(list)
 			for n, s := range list {
 				list[n] = Text(s)

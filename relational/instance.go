@@ -51,6 +51,10 @@ func (t *Type[T, F]) attach(s *Stream[T]) error {
 // for its keys. It reports false if the event concerns no flow of this type.
 func (t *Type[T, F]) candidates(ev T) bool {
 	t.offered = t.offered[:0]
+	hint := uint32(0)
+	if n := len(t.ahead); n > 0 {
+		hint = t.hints[t.foreseen-n]
+	}
 	if !t.summed(ev) {
 		return false
 	}
@@ -59,10 +63,10 @@ func (t *Type[T, F]) candidates(ev T) bool {
 	}
 	chains := 0
 	for _, k := range t.sums {
-		chains += t.collect(k)
+		chains += t.collect(t.hinted(hint, k))
 	}
 	if t.anyKey > 0 {
-		chains += t.collect(hashed{})
+		chains += t.collect(t.chain(&t.waiting, hashed{}))
 	}
 	if chains > 1 {
 		slices.SortFunc(t.offered, t.bySeq)
@@ -95,9 +99,8 @@ func (t *Type[T, F]) summed(ev T) bool {
 	return true
 }
 
-// collect adds the flows that wait for a key to t.offered, and returns how many chains that were.
-func (t *Type[T, F]) collect(k hashed) int {
-	n := t.chain(&t.waiting, k)
+// collect adds the flows of a chain to t.offered, and returns how many chains that were.
+func (t *Type[T, F]) collect(n uint32) int {
 	if n == 0 {
 		return 0
 	}

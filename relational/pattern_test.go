@@ -125,7 +125,7 @@ func TestPatternRefuses(t *testing.T) {
 		"not at first":         {[]letterStep{not(a), b}, "step 1 (a): Not before"},
 		"no match":             {[]letterStep{a, {Name: "x"}}, "step 2 (x): wants either Match or All"},
 		"both":                 {[]letterStep{a, {All: []letterStep{a}, Match: b.Match}}, "step 2: wants either"},
-		"not, twice":           {[]letterStep{a, not(times(b, 2, 2))}, "Not takes no events"},
+		"not, twice":           {[]letterStep{a, not(times(b, 2, 2))}, "a Not takes no events"},
 		"less than none":       {[]letterStep{times(a, -1, 2)}, "takes -1 to 2"},
 		"more than most":       {[]letterStep{times(a, 3, 2)}, "takes 3 to 2"},
 		"optional, at least 2": {[]letterStep{a, optional(times(b, 2, 3))}, "is Optional, and takes at least 2"},
@@ -297,7 +297,7 @@ func (p *plan) possible(steps []int) bool {
 			return false
 		}
 		for before := range k {
-			if count[before] < p.least[before] && !(p.all[before] && count[before] == 2) {
+			if count[before] < p.least[before] && (!p.all[before] || count[before] != 2) {
 				return false
 			}
 		}

@@ -178,8 +178,10 @@ type Type[T any, F Flow[T]] struct {
 	sums      []hashed // of these keys
 	ahead     []hashed // of the events that come next; zeros for those that concern no flow
 	aheadOf   [batchSize]hashed
-	fetch     func(flows []F) // reads from each
-	fetched   uint32          // keeps what was read from being of no use
+	hints     [batchSize]uint32 // where the flows were that wait for these
+	foreseen  int               // of ahead, there were so many
+	fetch     func(flows []F)   // reads from each
+	fetched   uint32            // keeps what was read from being of no use
 	wants     []Key
 	bySeq     func(a, b uint32) int
 	stats     TypeStats

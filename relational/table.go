@@ -206,7 +206,7 @@ func (t *Type[T, F]) releaseFiling(n uint32) {
 }
 
 // blockSize is the number of flows in a block.
-const blockSize = 256
+const blockSize = 512
 
 // at returns an open flow by its number.
 func (t *Type[T, F]) at(n uint32) *instance[T, F] {

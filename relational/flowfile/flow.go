@@ -105,12 +105,12 @@ const never = 1<<32 - 1
 
 // step returns a step as the pattern has it.
 func (m *Matcher[T, N]) step(f *flow[T], s *step[T]) relational.Step[T, state[N]] {
-	one := func(any []match[T]) relational.Step[T, state[N]] {
+	one := func(some []match[T]) relational.Step[T, state[N]] {
 		return relational.Step[T, state[N]]{
 			Match: func(ev T, st *state[N]) bool {
-				return m.matches(f, s, any, ev, st)
+				return m.matches(f, s, some, ev, st)
 			},
-			WaitsFor: func(st *state[N], keys []relational.Key) []relational.Key { return waitsFor(f, any, st, keys) },
+			WaitsFor: func(st *state[N], keys []relational.Key) []relational.Key { return waitsFor(some, st, keys) },
 		}
 	}
 	var out relational.Step[T, state[N]]
@@ -126,10 +126,10 @@ func (m *Matcher[T, N]) step(f *flow[T], s *step[T]) relational.Step[T, state[N]
 }
 
 // waitsFor appends the keys by which an event that one of several matches tells is found.
-func waitsFor[T, N any](f *flow[T], any []match[T], st *state[N], keys []relational.Key) []relational.Key {
+func waitsFor[T, N any](some []match[T], st *state[N], keys []relational.Key) []relational.Key {
 	before := len(keys)
-	for i := range any {
-		x := &any[i]
+	for i := range some {
+		x := &some[i]
 		switch {
 		case x.index < 0: // any event
 			return keys[:before]
@@ -155,15 +155,15 @@ type pending struct {
 }
 
 // matches reports whether one of several matches tells an event, and if so notes what is to be remembered of it.
-func (m *Matcher[T, N]) matches(f *flow[T], s *step[T], any []match[T], ev T, st *state[N]) bool {
+func (m *Matcher[T, N]) matches(f *flow[T], s *step[T], some []match[T], ev T, st *state[N]) bool {
 	begins := st.vars == nil
 	if f.key != nil && !begins {
 		if m.values = f.key.Values(ev, m.values[:0]); !slices.Contains(m.values, st.key) {
 			return false
 		}
 	}
-	for i := range any {
-		sets, ok := m.tested(&any[i], ev, st.vars)
+	for i := range some {
+		sets, ok := m.tested(&some[i], ev, st.vars)
 		if !ok {
 			continue
 		}
@@ -236,9 +236,9 @@ func (m *Matcher[T, N]) tested(x *match[T], ev T, vars [][]string) (sets []pendi
 
 // value returns what a variable is, with those that are to be set.
 func value(n int, vars [][]string, sets []pending) []string {
-	for i := len(sets) - 1; i >= 0; i-- {
-		if sets[i].to == n {
-			return sets[i].values
+	for _, p := range slices.Backward(sets) {
+		if p.to == n {
+			return p.values
 		}
 	}
 	if n < len(vars) {

@@ -50,19 +50,20 @@ func (f *three) Complete() bool { return f.at == len(letters) }
 func main() {
 	python := flag.String("python", "", "a Python that has relational_stream; without it only ours is measured")
 	rounds := flag.Int("rounds", 5, "measure so often, and take the median")
+	single := flag.Bool("single", false, "give events one by one, not in batches")
 	flag.Parse()
-	if err := run(*python, *rounds); err != nil {
+	if err := run(*python, *rounds, *single); err != nil {
 		fmt.Fprintln(os.Stderr, "relational:", err)
 		os.Exit(1)
 	}
 }
 
-func run(python string, rounds int) error {
+func run(python string, rounds int, single bool) error {
 	fmt.Println("events of flows that start and complete, others open: ns of processor time an event")
 	for _, x := range []struct{ open, triples int }{{0, 30000}, {1000, 400}, {10000, 40}, {1000000, 0}} {
 		var here, there []float64
 		for range rounds {
-			ns, err := traffic(x.open)
+			ns, err := traffic(x.open, single)
 			if err != nil {
 				return err
 			}
@@ -86,7 +87,7 @@ func run(python string, rounds int) error {
 	all := map[string]map[int][]float64{}
 	for range rounds { // both sizes in turn, so that the machine's load meets them alike
 		for _, open := range []int{1000, 1000000} {
-			for kind, ns := range steps(open) {
+			for kind, ns := range steps(open, single) {
 				if all[kind] == nil {
 					all[kind] = map[int][]float64{}
 				}
@@ -109,9 +110,9 @@ func peer(python string, open, triples int) (float64, error) {
 	return strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
 }
 
-func stream() (*relational.Stream[event], *relational.Type[event, *three], error) {
+func stream(drop bool) (*relational.Stream[event], *relational.Type[event, *three], error) {
 	typ, err := relational.Define("three", func() *three { return &three{} }, &relational.TypeConfig[event, *three]{
-		Key: func(e event) (string, bool) { return e.key, true }, MaxOpen: 1 << 21, Keep: -1, DropEvents: true,
+		Key: func(e event) (string, bool) { return e.key, true }, MaxOpen: 1 << 21, Keep: -1, DropEvents: drop,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -121,8 +122,8 @@ func stream() (*relational.Stream[event], *relational.Type[event, *three], error
 }
 
 // traffic measures what stream.py measures.
-func traffic(open int) (float64, error) {
-	s, typ, err := stream()
+func traffic(open int, single bool) (float64, error) {
+	s, typ, err := stream(false)
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +136,7 @@ func traffic(open int) (float64, error) {
 			events = append(events, event{"traffic " + strconv.Itoa(i), letters[w : w+1]})
 		}
 	}
-	ns := measure(s, events)
+	ns := measure(s, events, single)
 	if st := typ.Stats(); typ.Open() != open || st.Ended[relational.Matched] != uint64(len(events)/3) {
 		return 0, fmt.Errorf("%d open, %v", typ.Open(), st)
 	}
@@ -143,8 +144,8 @@ func traffic(open int) (float64, error) {
 }
 
 // steps measures events at random keys of open flows.
-func steps(open int) map[string]float64 {
-	s, typ, err := stream()
+func steps(open int, single bool) map[string]float64 {
+	s, typ, err := stream(true)
 	if err != nil {
 		panic(err)
 	}
@@ -170,7 +171,7 @@ func steps(open int) map[string]float64 {
 		return events
 	}
 	at := make([]int, open)
-	none := measure(s, make1(func(int) string { return "x" }))
+	none := measure(s, make1(func(int) string { return "x" }), single)
 	for i := range open { // so that each has one step to go, and takes it once
 		at[i] = 1
 	}
@@ -178,11 +179,11 @@ func steps(open int) map[string]float64 {
 	advances["any of three"] = measure(s, make1(func(k int) string {
 		at[k] = (at[k] + 1) % 3
 		return letters[(at[k]+2)%3 : (at[k]+2)%3+1]
-	}))
+	}), single)
 	if typ.Stats().Started < uint64(n/4) {
 		panic("too few flows went on")
 	}
-	advances["advances"] = longRun(open, r)
+	advances["advances"] = longRun(open, r, single)
 	return advances
 }
 
@@ -206,7 +207,7 @@ func (f *long) Accept(e event) bool {
 func (f *long) Complete() bool { return false }
 
 // longRun measures events that advance an open flow, each another one, and start none.
-func longRun(open int, r *rand.Rand) float64 {
+func longRun(open int, r *rand.Rand, single bool) float64 {
 	typ, err := relational.Define("long", func() *long { return &long{} }, &relational.TypeConfig[event, *long]{
 		Key: func(e event) (string, bool) { return e.key, true }, DropEvents: true,
 	})
@@ -231,13 +232,19 @@ func longRun(open int, r *rand.Rand) float64 {
 	for i, to := range ends {
 		events[i], from = event{all[from:to], "b"}, to
 	}
-	return measure(s, events)
+	return measure(s, events, single)
 }
 
-func measure[T any](s *relational.Stream[T], events []T) float64 {
+func measure[T any](s *relational.Stream[T], events []T, single bool) float64 {
 	runtime.GC()
 	start := cpu()
-	s.IngestAll(events)
+	if single {
+		for _, e := range events {
+			s.Ingest(e)
+		}
+	} else {
+		s.IngestAll(events)
+	}
 	return float64(cpu()-start) / float64(len(events))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/tcpfollow/tcpfollow/internal/pktgen"
@@ -69,18 +70,12 @@ func ask(method, target, host, body string, lines ...string) []byte {
 	if body != "" {
 		text += fmt.Sprintf("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n", len(body))
 	}
-	for _, l := range lines {
-		text += l + "\r\n"
-	}
-	return []byte(text + "\r\n" + body)
+	return []byte(text + strings.Join(append(lines, "", body), "\r\n"))
 }
 
 func answer(status, body string, lines ...string) []byte {
-	text := "HTTP/1.1 " + status + "\r\n"
-	for _, l := range lines {
-		text += l + "\r\n"
-	}
-	return fmt.Appendf(nil, "%sContent-Length: %d\r\n\r\n%s", text, len(body), body)
+	lines = append([]string{"HTTP/1.1 " + status}, lines...)
+	return []byte(strings.Join(append(lines, fmt.Sprintf("Content-Length: %d", len(body)), "", body), "\r\n"))
 }
 
 // browse is a connection with eight exchanges that mean nothing, some of which look like parts of what is looked for.

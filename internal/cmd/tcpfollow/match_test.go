@@ -2,6 +2,7 @@ package tcpfollow_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -104,7 +105,7 @@ func numbered(t *testing.T, path string) []packet.Frame {
 			f.Data = bytes.Clone(f.Data)
 			all = append(all, f)
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		require.NoError(t, err)

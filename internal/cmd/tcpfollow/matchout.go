@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"slices"
@@ -124,7 +123,7 @@ func (m *matchRun) runEvents(cmd *cobra.Command, args []string) error {
 	if m.ident.filter != nil {
 		return cli.Usage("--where goes with captures")
 	}
-	var r io.Reader = cmd.InOrStdin()
+	r := cmd.InOrStdin()
 	if m.fl.events != "-" {
 		f, err := os.Open(m.fl.events)
 		if err != nil {
