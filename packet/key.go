@@ -66,7 +66,7 @@ func (k *FlowKey) Set(src, dst []byte, srcPort, dstPort uint16, proto uint8) {
 }
 
 // Version returns the version of IP: 4, 6, or 0 for the zero key.
-func (k *FlowKey) Version() uint8 { return k.version }
+func (k FlowKey) Version() uint8 { return k.version }
 
 func (k *FlowKey) setIPv4(src, dst []byte) {
 	k.version = 4
