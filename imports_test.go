@@ -26,7 +26,7 @@ func goList(t *testing.T, args ...string) []string {
 // What a program gets that links the library is in a golden file, so that it does not grow unnoticed. The standard
 // library's own dependencies are left out. UPDATE_GOLDEN=1 writes the files anew.
 func TestImportGraph(t *testing.T) {
-	for _, pkg := range []string{"", "/packet", "/reassemble", "/relational"} {
+	for _, pkg := range []string{"", "/packet", "/reassemble", "/meter", "/relational"} {
 		t.Run(strings.TrimPrefix(module+pkg, "github.com/tcpfollow/"), func(t *testing.T) {
 			foreign := goList(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", module+pkg)
 			for _, path := range foreign {

@@ -1,6 +1,8 @@
 package meter_test
 
 import (
+	"context"
+	"io"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -351,3 +353,89 @@ func TestSteadyState(t *testing.T) {
 type discard struct{}
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// TestAdd: packets that were decoded elsewhere count as frames do.
+func TestAdd(t *testing.T) {
+	frames := web(100).Frames()
+	want := run(t, dissecting(20), frames...)
+	var got []*meter.Flow
+	m, err := meter.New(func(f *meter.Flow) { got = append(got, f.Clone()) }, dissecting(20))
+	require.NoError(t, err)
+	d := nfpacket.New(nil)
+	var p meter.Packet
+	for i := range frames {
+		require.Equal(t, nfpacket.OK, d.Decode(&frames[i], &p))
+		m.Add(&p)
+	}
+	require.NoError(t, m.Flush())
+	require.Equal(t, want, got)
+	require.Equal(t, uint64(len(frames)), m.Stats().Packets)
+	require.Zero(t, m.Stats().Frames)
+}
+
+// TestUnrelatedFlows: what else is captured changes nothing about a flow but its number.
+func TestUnrelatedFlows(t *testing.T) {
+	trace := web(100)
+	edit := func(c *meter.Config) { c.Statistics, c.SPLT, c.Dissections = true, 20, 20 }
+	want := run(t, config(edit), trace.Frames()...)
+	require.Len(t, want, 1)
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		var frames []packet.Frame
+		for _, f := range trace.Frames() {
+			for range rng.IntN(4) {
+				other := udp(0, uint16(rng.IntN(500)), rng.IntN(2) == 0, rng.IntN(100))
+				other.Time = f.Time
+				frames = append(frames, other)
+			}
+			frames = append(frames, f)
+		}
+		found := 0
+		for _, f := range run(t, config(edit), frames...) {
+			if f.Key == want[0].Key {
+				f.ID = want[0].ID
+				require.Equal(t, want[0], f)
+				found++
+			}
+		}
+		require.Equal(t, 1, found)
+	}
+}
+
+// TestFlowsStops: whoever has seen enough gets no more flows, and no error.
+func TestFlowsStops(t *testing.T) {
+	cfg := config(func(c *meter.Config) { c.IdleTimeout = 0 })
+	n := 0
+	for _, err := range meter.Flows(t.Context(), &batches{web(100).Frames()}, cfg) {
+		require.NoError(t, err)
+		if n++; n == 2 {
+			break
+		}
+	}
+	require.Equal(t, 2, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var last error
+	for f, err := range meter.Flows(ctx, &batches{web(100).Frames()}, cfg) {
+		require.Nil(t, f)
+		last = err
+	}
+	require.ErrorIs(t, last, context.Canceled)
+	for _, err := range meter.Flows(t.Context(), &batches{}, &meter.Config{}) {
+		last = err
+	}
+	require.ErrorContains(t, last, "meter:")
+}
+
+// batches is a source of frames.
+type batches struct{ frames []packet.Frame }
+
+// ReadBatch implements [packet.Source].
+func (b *batches) ReadBatch(to *packet.Batch) error {
+	n := min(len(b.frames), packet.BatchSize)
+	to.Frames, b.frames = b.frames[:n], b.frames[n:]
+	if n == 0 {
+		return io.EOF
+	}
+	return nil
+}
