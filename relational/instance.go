@@ -459,7 +459,7 @@ func (t *Type[T, F]) end(n uint32, why Reason) {
 		}
 	}
 	t.stats.Ended[why]++
-	if why == Matched && t.cfg.OnMatch == nil && t.cfg.Keep == 0 || why != Matched && t.cfg.OnEnd == nil {
+	if why == Matched && t.cfg.OnMatch == nil && t.cfg.Keep == 0 && !t.pulling || why != Matched && t.cfg.OnEnd == nil {
 		t.releaseInstance(n)
 		return
 	}
@@ -472,6 +472,9 @@ func (t *Type[T, F]) end(n uint32, why Reason) {
 	}
 	if t.cfg.Keep > 0 {
 		t.keep(m)
+	}
+	if t.pulling {
+		t.pulled = append(t.pulled, m)
 	}
 	if t.cfg.OnMatch != nil {
 		t.cfg.OnMatch(m)

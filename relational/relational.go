@@ -3,7 +3,8 @@
 //
 // A flow is a type of the user's that says which event is next for it, and remembers what it needs to tell. A [Type]
 // says how flows of that type are made, found, bounded and reported; a [Stream] feeds events to types. Events that no
-// flow waits for cost a look-up: a keyed type finds the flows that an event concerns without asking the others.
+// flow waits for cost a look-up: a keyed type finds the flows that an event concerns without asking the others. A [Pattern]
+// makes flows of steps: optional ones, repeated ones, such that must not come, in any order.
 //
 // Nothing here starts a goroutine; a Stream and its types are used by one goroutine at a time.
 package relational
@@ -172,6 +173,8 @@ type Type[T any, F Flow[T]] struct {
 	seq       uint64
 	completed []Match[T, F]
 	eldest    int // of completed, once it is full
+	pulling   bool
+	pulled    []*Match[T, F] // by Matches, not handed out yet
 	offered   []uint32
 	marked    []uint32
 	keys      []Key    // of the event at hand
@@ -255,6 +258,33 @@ func (t *Type[T, F]) Completed() iter.Seq[*Match[T, F]] {
 				return
 			}
 		}
+	}
+}
+
+// Matches feeds events to the type's stream, which may have other types as well, and returns the matches of this one as they
+// are found; at the end of the events the stream is flushed. Breaking off leaves the flows as they are. The sequence is
+// single-use.
+func (t *Type[T, F]) Matches(events iter.Seq[T]) iter.Seq[*Match[T, F]] {
+	return func(yield func(*Match[T, F]) bool) {
+		t.pulling = true
+		defer func() { t.pulling, t.pulled = false, nil }()
+		hand := func() bool {
+			found := t.pulled
+			t.pulled = nil
+			for _, m := range found {
+				if !yield(m) {
+					return false
+				}
+			}
+			return true
+		}
+		for ev := range events {
+			if t.stream.Ingest(ev); len(t.pulled) > 0 && !hand() {
+				return
+			}
+		}
+		t.stream.Flush()
+		hand()
 	}
 }
 

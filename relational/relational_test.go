@@ -240,6 +240,37 @@ func TestSnapshots(t *testing.T) {
 	require.EqualValues(t, 7, s.Stats().Events)
 }
 
+// TestMatches: matches are handed out as they are found, those of the end of the events too.
+func TestMatches(t *testing.T) {
+	typ, err := relational.Define("login", func() *login { return &login{} }, &relational.TypeConfig[event, *login]{Key: eventKey, Keep: -1})
+	require.NoError(t, err)
+	_, err = relational.New(nil, typ)
+	require.NoError(t, err)
+	taken := 0
+	events := func(words ...string) func(func(event) bool) {
+		return func(yield func(event) bool) {
+			for _, w := range words {
+				key, word, _ := strings.Cut(w, ":")
+				if taken++; !yield(event{key: key, word: word}) {
+					return
+				}
+			}
+		}
+	}
+	var got []string
+	for m := range typ.Matches(events("h:form", "h:token=7", "7:post", "patient:form", "patient:token=5", "k:form")) {
+		got = append(got, fmt.Sprint(taken, m.Events))
+	}
+	require.Equal(t, []string{"3 [h:form h:token=7 7:post]", "6 [patient:form patient:token=5]"}, got)
+	require.Empty(t, slices.Collect(typ.Completed()))
+	taken = 0
+	for range typ.Matches(events("h:form", "h:token=7", "7:post", "i:form")) {
+		break
+	}
+	require.Equal(t, 3, taken, "what comes behind is not asked for")
+	require.Zero(t, typ.Open())
+}
+
 func TestDefineRefuses(t *testing.T) {
 	type config = relational.TypeConfig[event, *words]
 	for _, cfg := range []config{{MaxOpen: -1}, {Within: -1}, {MaxGap: -1}, {Key: eventKey, Keys: func(_ event, keys []relational.Key) []relational.Key { return keys }}} {
