@@ -92,6 +92,7 @@ type observed struct {
 	event  *events.Event
 	fields map[string]any
 	at     time.Time
+	bodies map[string][]string // values of fields that look at bodies, which may be large
 }
 
 // involved is what is kept of an event of a flow.
@@ -241,7 +242,18 @@ func (m *matchRun) field(name string) (flowfile.Field[*observed], error) {
 	}
 	m.bodies = m.bodies || f.Body
 	return flowfile.Field[*observed]{Secret: f.Secret, Values: func(o *observed, values []string) []string {
-		return f.Values(o.event, values)
+		if !f.Body {
+			return f.Values(o.event, values)
+		}
+		known, ok := o.bodies[name]
+		if !ok {
+			if o.bodies == nil {
+				o.bodies = map[string][]string{}
+			}
+			known = f.Values(o.event, nil)
+			o.bodies[name] = known
+		}
+		return append(values, known...)
 	}}, nil
 }
 

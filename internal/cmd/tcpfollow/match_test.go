@@ -239,6 +239,64 @@ steps:
 	require.Positive(t, names["http"])
 }
 
+// TestMatchDecrypted: what a key log opens is found like what is in the clear; frames out of order change nothing.
+func TestMatchDecrypted(t *testing.T) {
+	file := save(t, "f.yaml", []byte(`
+flow: guest
+key: client
+steps:
+  - match: {kind: ident, finding: client_hello, sni: '^(?P<name>.+)'}
+  - match: {kind: http, host: $name, path: /story.txt, body: '^0001  (?P<first>\S+)'}
+  - match: {path: /guestbook, form.name: '^(?P<who>.+)', request_type: '^application/x-www-form-urlencoded'}
+    optional: true
+  - match: {path: /guestbook, request_body: 'text=(?P<text>\w+)', body: '^Thank'}
+`))
+	args := []string{"match", "-q", "-o", "json", "-f", file}
+	require.Empty(t, runOK(t, append(args, data+"tls/http11.pcap")...).stdout)
+	got := jsonLines[matched](t, runOK(t, append(args, "--keylog", data+"tls/http11.keys", data+"tls/http11.pcap")...).stdout)
+	require.Len(t, got, 1)
+	require.Equal(t, map[string]any{"name": "example.com", "first": "Hello", "text": "hello"}, got[0].Vars)
+}
+
+// TestMatchShuffled: packets out of order, and captured twice, give the same sequences.
+func TestMatchShuffled(t *testing.T) {
+	frames := numbered(t, office)
+	var trace []packet.Frame
+	decoder, err := packet.NewDecoder(nil)
+	require.NoError(t, err)
+	data := func(f *packet.Frame) bool { // the first UDP packet, or the SYN, says who is the client
+		var p packet.Packet
+		decoder.Decode(f, &p)
+		return p.Proto == packet.ProtoTCP && p.TCP.Flags&packet.SYN == 0
+	}
+	for i := 0; i+1 < len(frames); i += 2 { // neighbours change places, and every tenth comes again
+		if a, b := frames[i], frames[i+1]; data(&a) && data(&b) {
+			frames[i], frames[i+1] = b, a
+		}
+		trace = append(trace, frames[i], frames[i+1])
+		if i%10 == 0 {
+			trace = append(trace, frames[i])
+		}
+	}
+	path := filepath.Join(t.TempDir(), "shuffled.pcap")
+	w, err := pcapfile.Create(path, nil)
+	require.NoError(t, err)
+	for _, f := range trace {
+		require.NoError(t, w.Write(&f))
+	}
+	require.NoError(t, w.Close())
+	for _, name := range []string{"login", "oauth", "download"} {
+		want := jsonLines[matched](t, runOK(t, "match", "-q", "-o", "json", "-f", flows(name), office).stdout)
+		got := jsonLines[matched](t, runOK(t, "match", "-q", "-o", "json", "-f", flows(name), path).stdout)
+		require.Len(t, got, len(want))
+		for i := range got {
+			delete(got[i].Vars, "stream")
+			delete(want[i].Vars, "stream")
+			require.Equal(t, want[i].Vars, got[i].Vars)
+		}
+	}
+}
+
 // TestMatchState: open flows go on in the next run.
 func TestMatchState(t *testing.T) {
 	whole := numbered(t, office)
