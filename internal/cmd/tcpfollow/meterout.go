@@ -216,10 +216,13 @@ func (r *meterRows) name() string {
 	return strings.TrimSuffix(r.path, ext) + "." + strconv.Itoa(i) + ext
 }
 
-// start opens the next file under a temporary name.
+// start opens the next file under a temporary name; a device or a pipe is written to as it is.
 func (r *meterRows) start() (err error) {
-	name := r.name()
-	if r.file, err = os.OpenFile(name+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o666); err != nil {
+	temporary := r.name() + ".part"
+	if fi, err := os.Stat(r.name()); err == nil && !fi.Mode().IsRegular() {
+		temporary = r.name()
+	}
+	if r.file, err = os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o666); err != nil {
 		return err
 	}
 	r.in = 0
@@ -233,13 +236,16 @@ func (r *meterRows) finish() error {
 	if closeErr := r.file.Close(); err == nil {
 		err = closeErr
 	}
-	part := r.file.Name()
+	temporary := r.file.Name()
 	r.file, r.w = nil, nil
-	if err != nil {
-		_ = os.Remove(part) // the error says more
-		return err
+	if temporary != r.name() {
+		if err != nil {
+			_ = os.Remove(temporary) // the error says more
+			return err
+		}
+		err = os.Rename(temporary, r.name())
 	}
-	if err := os.Rename(part, r.name()); err != nil {
+	if err != nil {
 		return err
 	}
 	r.files++
@@ -294,7 +300,9 @@ func (r *meterRows) abort() {
 	}
 	if r.file != nil {
 		_ = r.file.Close()
-		_ = os.Remove(r.file.Name())
+		if r.file.Name() != r.name() {
+			_ = os.Remove(r.file.Name())
+		}
 		r.file, r.w = nil, nil
 	}
 }
