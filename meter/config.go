@@ -46,6 +46,8 @@ const (
 	MaxSPLT = math.MaxUint16
 	// MaxDissections is the most packets of a flow that Config.Dissections can ask for.
 	MaxDissections = math.MaxUint8
+	// DefaultMaxDissecting is the most bytes, 256 MiB, of flows that are being looked into.
+	DefaultMaxDissecting = 256 << 20
 	// DefaultDissectedBytes is the most bytes of one direction of a flow that are looked at.
 	DefaultDissectedBytes = 16 << 10
 )
@@ -86,6 +88,9 @@ type Config struct {
 	KeepDirection bool
 	// MaxActive is the most flows known at a time; the first of the order of rows makes room for one more.
 	MaxActive int
+	// MaxDissecting is the most bytes that are looked at of all flows without a verdict together; a flow that goes beyond gets
+	// its verdict at once.
+	MaxDissecting int
 	// MaxWaiting is the most flows that wait for an earlier one in OrderFirst; the earliest that waits then goes before.
 	MaxWaiting int
 	// Applications are the applications of host names for dissection; nil means those of package appid.
@@ -97,6 +102,7 @@ func DefaultConfig() Config {
 	return Config{
 		IdleTimeout: 120 * time.Second, ActiveTimeout: 1800 * time.Second, DecodeTunnels: true, Dissections: 20,
 		TimeUnit: time.Millisecond, MaxActive: DefaultMaxActive, MaxWaiting: DefaultMaxWaiting,
+		MaxDissecting: DefaultMaxDissecting,
 	}
 }
 
@@ -117,8 +123,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("meter: no such packet rules: %d", c.Rules)
 	case c.TimeUnit <= 0 || time.Millisecond%c.TimeUnit != 0:
 		return fmt.Errorf("meter: time unit %v does not divide a millisecond", c.TimeUnit)
-	case c.MaxActive <= 0, c.MaxWaiting <= 0:
-		return errors.New("meter: MaxActive and MaxWaiting must be positive; start from DefaultConfig")
+	case c.MaxActive <= 0, c.MaxWaiting <= 0, c.MaxDissecting <= 0:
+		return errors.New("meter: MaxActive, MaxWaiting and MaxDissecting must be positive; start from DefaultConfig")
 	}
 	return nil
 }

@@ -44,12 +44,15 @@ const (
 
 // dissector looks into the first packets of flows.
 type dissector struct {
-	engine *appid.Engine
-	bytes  *reassemble.Native
-	flows  slab[dissected]
-	free   []*deciding
-	now    *deciding // whose packet is being looked at
-	v65    bool
+	engine  *appid.Engine
+	bytes   *reassemble.Native
+	flows   slab[dissected]
+	free    []*deciding
+	now     *deciding // whose packet is being looked at
+	most    int       // bytes of all flows without a verdict
+	held    int       // of them, at most
+	limited uint64    // flows that had their verdict early
+	v65     bool
 }
 
 // dissected is what the dissector knows of a flow.
@@ -67,6 +70,7 @@ type deciding struct {
 	known     [2]bool   // base is
 	gap       [2]bool   // bytes are missing before the next ones
 	done      bool
+	held      int // bytes that were looked at or wait
 	frame     uint64
 	direction packet.Direction
 
@@ -75,7 +79,7 @@ type deciding struct {
 }
 
 func newDissector(cfg *Config) (*dissector, error) {
-	d := &dissector{bytes: reassemble.NewNative(nil), v65: cfg.Compat65}
+	d := &dissector{bytes: reassemble.NewNative(nil), v65: cfg.Compat65, most: cfg.MaxDissecting}
 	var err error
 	d.engine, err = appid.New(d.found, &appid.Config{MaxBytes: DefaultDissectedBytes, MaxPackets: MaxDissections, Applications: cfg.Applications})
 	if err != nil {
@@ -117,7 +121,14 @@ func (m *Meter) dissect(ref flowtable.Ref, r *record, p *pending, direction uint
 	case transport == packet.ProtoUDP:
 		w.feed(p.packet.Payload())
 	}
-	if w.done || int(r.packets) == m.cfg.Dissections {
+	n := len(p.packet.Payload())
+	w.held += n
+	d.held += n
+	switch {
+	case w.done || int(r.packets) == m.cfg.Dissections:
+		d.decide(f)
+	case d.held > d.most && n > 0:
+		d.limited++
 		d.decide(f)
 	}
 }
@@ -156,6 +167,7 @@ func (d *dissector) decide(f *dissected) {
 		d.bytes.Close(h)
 	}
 	d.verdict(w, &f.app)
+	d.held -= w.held
 	f.deciding = nil
 	*w = deciding{}
 	const kept = 1024

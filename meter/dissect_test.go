@@ -123,3 +123,26 @@ func TestDissectionMemory(t *testing.T) {
 	}
 	require.Len(t, run(t, dissecting(255), frames...), 1)
 }
+
+// TestMaxDissecting: when too much is being looked into, a flow gets its verdict on what there is, and that is counted.
+func TestMaxDissecting(t *testing.T) {
+	hold := func(port uint16, at int64) packet.Frame { // says nothing that could be told
+		return pktgen.Frame(at, pktgen.Ethernet{}, pktgen.IPv4{Src: hostA, Dst: hostB}, pktgen.TCP{Src: port, Dst: 9999, Flags: packet.ACK}, pktgen.Payload("zzzzzzzzzz"))
+	}
+	frames := []packet.Frame{hold(1, at(0)), hold(2, at(1)), hold(3, at(2))}
+	frames = append(frames, web(1000).Frames()...)
+	for most, limited := range map[int]uint64{1 << 20: 0, 25: 2} {
+		found := ""
+		m, err := meter.New(func(f *meter.Flow) { found += f.Application.Name + " " }, config(func(c *meter.Config) { c.Dissections, c.MaxDissecting = 20, most }))
+		require.NoError(t, err)
+		m.FeedBatch(&packet.Batch{Frames: frames})
+		require.NoError(t, m.Flush())
+		require.Equal(t, limited, m.Stats().Undissected)
+		require.Equal(t, "Unknown Unknown Unknown HTTP ", found, "a request that comes in one piece is still told")
+		s, err := meter.NewSharded(2, func(*meter.Flow) {}, config(func(c *meter.Config) { c.Dissections, c.MaxDissecting = 20, 1 }), nil)
+		require.NoError(t, err)
+		s.FeedBatch(&packet.Batch{Frames: frames})
+		require.NoError(t, s.Flush())
+		require.NotZero(t, s.Stats().Undissected)
+	}
+}

@@ -33,6 +33,8 @@ type Stats struct {
 	// Evicted counts flows that made room because of Config.MaxActive, Unsorted those that were emitted out of order
 	// because of Config.MaxWaiting.
 	Evicted, Unsorted uint64
+	// Undissected counts flows that had their verdict early because of Config.MaxDissecting.
+	Undissected uint64
 	// Backwards counts packets with a time before that of an earlier packet, which is taken instead.
 	Backwards uint64
 }
@@ -110,6 +112,9 @@ func (m *Meter) Stats() Stats {
 	s.Active = uint64(m.table.Len())
 	if m.waiting != nil {
 		s.Unsorted = m.waiting.unsorted
+	}
+	if m.dissector != nil {
+		s.Undissected = m.dissector.limited
 	}
 	m.decoder.count(&s)
 	return s

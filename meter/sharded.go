@@ -19,7 +19,7 @@ const (
 
 // Sharded is a [Meter] on several goroutines: shards gather packets into flows, each those of its own keys, while the
 // caller's goroutine decodes, puts flows in order and emits them. Flows, ids and order are those of one Meter, whatever the
-// number of shards, as long as Config.MaxActive is not reached and plugins keep nothing across flows.
+// number of shards, as long as Config.MaxActive and Config.MaxDissecting are not reached and plugins keep nothing across flows.
 //
 // A Sharded must be fed from one goroutine, and flushed at the end.
 type Sharded struct {
@@ -97,7 +97,7 @@ func newSharded(n, packets int, emit func(*Flow), cfg *Config, plugins func() ([
 		}
 	}
 	part := s.cfg
-	part.MaxFlows = 0
+	part.MaxFlows, part.MaxDissecting = 0, max(1, part.MaxDissecting/n)
 	for i := range n {
 		if i > 0 && len(s.cfg.Plugins) > 0 {
 			if part.Plugins, err = plugins(); err != nil {
@@ -134,6 +134,11 @@ func (s *Sharded) Stats() Stats {
 	st.Flows, st.Active, st.Evicted = s.flows, uint64(s.active), s.evicted
 	if s.waiting != nil {
 		st.Unsorted = s.waiting.unsorted
+	}
+	for _, sh := range s.shards {
+		if sh.dissector != nil && s.running == nil { // else they are still counting
+			st.Undissected += sh.dissector.limited
+		}
 	}
 	return st
 }

@@ -104,6 +104,7 @@ func (m *metering) flags(cmd *cobra.Command) {
 	fl.BoolVar(&m.cfg.KeepDirection, "keep-direction", false, "keep source and destination when the active timeout cuts a flow")
 	fl.StringArrayVar(&m.plugs, "plugin", nil, "add columns: `name` or name=argument; may be repeated: "+strings.Join(pluginNames(), ", "))
 	fl.IntVar(&m.cfg.MaxActive, "max-active", meter.DefaultMaxActive, "most `flows` known at a time")
+	fl.IntVar(&m.cfg.MaxDissecting, "max-dissecting", meter.DefaultMaxDissecting, "most `bytes` of all flows together that are being looked into")
 	fl.IntVar(&m.cfg.MaxWaiting, "max-waiting", meter.DefaultMaxWaiting, "most `flows` that wait for an earlier one, with --order first")
 	fl.IntVar(&m.workers, "workers", 1, "goroutines that gather flows, with the rows and ids of one; 0 is one for each processor; n-meters is another name")
 	fl.Uint64VarP(&m.in.count, "count", "c", 0, "stop after so many frames")
@@ -330,7 +331,7 @@ func (m *metering) summary(err error, rows *meterRows) error {
 		rows.report(m.stderr)
 	}
 	partial := m.session.cut
-	for _, l := range []limit{{st.Evicted, "--max-active"}, {st.Unsorted, "--max-waiting"}, {m.session.dropped(), "--ring"}} {
+	for _, l := range []limit{{st.Evicted, "--max-active"}, {st.Unsorted, "--max-waiting"}, {st.Undissected, "--max-dissecting"}, {m.session.dropped(), "--ring"}} {
 		if l.n > 0 {
 			partial = append(partial, fmt.Errorf("results are partial: limit reached: %s (%s)", l.name, cli.Count(l.n, "time")))
 		}
