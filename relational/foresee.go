@@ -21,7 +21,8 @@ func (t *Type[T, F]) hinted(hint uint32, k hashed) uint32 {
 
 // foresee computes what stands for the keys of events that come next, and has the memory fetched that they lead to.
 func (t *Type[T, F]) foresee(evs []T) {
-	if t.cfg.Key == nil || t.open < nearBy {
+	t.ahead = nil
+	if t.cfg.Key == nil || t.open < nearBy || len(evs) == 0 {
 		return
 	}
 	t.ahead = t.aheadOf[:0]

@@ -129,6 +129,32 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestCallbackPanics: a panic of a callback is the caller's, and leaves nothing behind that later events would suffer from.
+func TestCallbackPanics(t *testing.T) {
+	matches := 0
+	typ, err := relational.Define("abc", func() *words { return &words{want: []string{"a", "b"}} }, &relational.TypeConfig[event, *words]{
+		Key: eventKey, OnMatch: func(m *relational.Match[event, *words]) {
+			if matches++; m.Flow.key == "key 7" {
+				panic("told to")
+			}
+		},
+	})
+	require.NoError(t, err)
+	s, err := relational.New(nil, typ)
+	require.NoError(t, err)
+	var ends []event
+	for i := range 10000 {
+		s.Ingest(event{key: fmt.Sprint("key ", i), word: "a"})
+		ends = append(ends, event{key: fmt.Sprint("key ", i), word: "b"})
+	}
+	require.PanicsWithValue(t, "told to", func() { s.IngestAll(ends) })
+	s.Ingest(ends[9000])
+	require.Equal(t, 9, matches)
+	s.IngestAll(ends[8:])
+	require.Equal(t, 10000, matches)
+	require.Zero(t, typ.Open())
+}
+
 func TestSharded(t *testing.T) {
 	var failures []error
 	var logs []*[]string

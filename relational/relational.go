@@ -119,7 +119,7 @@ type TypeConfig[T any, F any] struct {
 	Partition func(ev T) string
 	// Within is the most time from a flow's first event to its last, MaxGap that from one to the next. 0 is no limit.
 	Within, MaxGap time.Duration
-	// MaxOpen is the most open flows. Default 1,048,576.
+	// MaxOpen is the most open flows, up to 2^30. Default 1,048,576.
 	MaxOpen int
 	// Policy says which of them makes room.
 	Policy Policy
@@ -130,7 +130,7 @@ type TypeConfig[T any, F any] struct {
 	Keep int
 	// DropEvents forgets the events of a flow: it keeps what it needs itself.
 	DropEvents bool
-	// OnMatch is called with each match, OnEnd with each flow that ended otherwise.
+	// OnMatch is called with each match, OnEnd with each flow that ended otherwise. They must not feed the stream.
 	OnMatch, OnEnd func(*Match[T, F])
 }
 
@@ -199,6 +199,9 @@ func Define[T, V any, F flowOf[T, V]](name string, newFlow func() F, cfg *TypeCo
 	}
 	if t.cfg.MaxOpen < 0 || t.cfg.Within < 0 || t.cfg.MaxGap < 0 {
 		return nil, errors.New("relational: negative limit")
+	}
+	if t.cfg.MaxOpen > 1<<30 {
+		return nil, errors.New("relational: MaxOpen of more than 2^30")
 	}
 	if t.cfg.Key != nil && t.cfg.Keys != nil {
 		return nil, errors.New("relational: both Key and Keys")

@@ -273,7 +273,7 @@ func TestMatches(t *testing.T) {
 
 func TestDefineRefuses(t *testing.T) {
 	type config = relational.TypeConfig[event, *words]
-	for _, cfg := range []config{{MaxOpen: -1}, {Within: -1}, {MaxGap: -1}, {Key: eventKey, Keys: func(_ event, keys []relational.Key) []relational.Key { return keys }}} {
+	for _, cfg := range []config{{MaxOpen: -1}, {MaxOpen: 1<<30 + 1}, {Within: -1}, {MaxGap: -1}, {Key: eventKey, Keys: func(_ event, keys []relational.Key) []relational.Key { return keys }}} {
 		_, err := relational.Define("x", func() *words { return nil }, &cfg)
 		require.Error(t, err)
 	}

@@ -122,6 +122,11 @@ func (s *Stream[T]) Ingest(ev T) {
 
 // IngestAll takes events as Ingest does, one after the other. With very many open flows it takes less time.
 func (s *Stream[T]) IngestAll(evs []T) {
+	defer func() { // a callback may have panicked
+		for _, t := range s.types {
+			t.foresee(nil)
+		}
+	}()
 	for len(evs) > 0 {
 		batch := evs[:min(len(evs), batchSize)]
 		evs = evs[len(batch):]
