@@ -7,7 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tcpfollow/tcpfollow/internal/pktgen"
 	"github.com/tcpfollow/tcpfollow/meter"
+	"github.com/tcpfollow/tcpfollow/meter/nfpacket"
 	"github.com/tcpfollow/tcpfollow/packet"
 )
 
@@ -158,4 +160,47 @@ func requireSameFlows(t *testing.T, cfg *meter.Config, frames []packet.Frame, wa
 			require.Zero(t, n)
 		}
 	}
+}
+
+// FuzzStrict: whatever comes, by the strict rules with everything switched on, each frame that counts is in exactly one flow,
+// sizes do not grow inwards, and a copy of the frame goes to the same flow.
+func FuzzStrict(f *testing.F) {
+	f.Add(uint8(1), pktgen.Build(pktgen.Ethernet{}, pktgen.IPv4{Src: hostA, Dst: hostB}, pktgen.TCP{Src: 1, Dst: 2}, pktgen.Payload("hello")))
+	f.Add(uint8(1), pktgen.Build(pktgen.Ethernet{}, pktgen.IPv4{Src: hostA, Dst: hostB}, pktgen.UDP{Dst: 4789}, pktgen.VXLAN{VNI: 7}, pktgen.Ethernet{},
+		pktgen.IPv6{Src: hostA6, Dst: hostB6}, pktgen.UDP{Src: 1, Dst: 2}))
+	f.Add(uint8(101), fragment4([]byte("\x00\x01\x00\x02\x00\x10\x00\x00abcdefgh"), 0, true))
+	f.Add(uint8(101), fragment4([]byte("abcdefgh"), 16, false))
+	f.Add(uint8(101), fragment6([]byte("\x00\x01\x00\x02\x00\x10\x00\x00abcdefgh"), 0, true))
+	f.Add(uint8(101), fragment6([]byte("abcdefgh"), 16, false))
+	f.Fuzz(func(t *testing.T, link uint8, data []byte) {
+		frame := packet.Frame{Time: start, Data: data, Length: len(data), Link: packet.LinkType(link), Number: 1}
+		var bytes [4]uint64
+		for mode := range bytes {
+			var flows []*meter.Flow
+			m, err := meter.New(func(f *meter.Flow) { flows = append(flows, f.Clone()) }, strictly(func(c *meter.Config) {
+				c.Statistics, c.SPLT, c.Dissections, c.Accounting = true, 3, 20, nfpacket.Accounting(mode)
+			}))
+			require.NoError(t, err)
+			counts := m.Feed(&frame)
+			require.Equal(t, counts, m.Feed(&frame))
+			require.NoError(t, m.Flush())
+			st := m.Stats()
+			require.Equal(t, uint64(2), st.Frames)
+			var ignored uint64
+			for _, n := range st.Ignored {
+				ignored += n
+			}
+			require.Equal(t, uint64(2), st.Packets+ignored)
+			if !counts {
+				require.Empty(t, flows)
+				return
+			}
+			require.Len(t, flows, 1)
+			require.Equal(t, uint64(2), flows[0].Src2Dst.Packets)
+			require.Zero(t, flows[0].Dst2Src.Packets)
+			bytes[mode] = flows[0].Bidirectional.Bytes
+		}
+		require.GreaterOrEqual(t, bytes[nfpacket.IPSize], bytes[nfpacket.TransportSize])
+		require.GreaterOrEqual(t, bytes[nfpacket.TransportSize], bytes[nfpacket.PayloadSize])
+	})
 }
