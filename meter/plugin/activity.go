@@ -92,7 +92,7 @@ func (*activity) OnExpire(f *meter.Flow, r *meter.Row) {
 			r.SetFloat(4*i+j, v)
 		}
 	}
-	total := s.active.mean*s.active.n + s.idle.mean*s.idle.n
+	total := float64(s.active.mean*s.active.n) + float64(s.idle.mean*s.idle.n) // never fused, so that no machine differs
 	for i, n := range []uint64{f.Bidirectional.Bytes, f.Bidirectional.Packets, f.Src2Dst.Packets, f.Dst2Src.Packets} {
 		rate := 0.0
 		if total > 0 {
