@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -265,6 +266,8 @@ func TestRun(t *testing.T) {
 	}
 	negated := bpf.Program{{Op: 0x00, K: 5}, {Op: 0x84}, {Op: 0x15, K: 1<<32 - 5, Jf: 1}, {Op: 0x06, K: 7}, {Op: 0x16}}
 	require.Equal(t, 7, negated.Run(nil, 0))
+	length := bpf.Program{{Op: 0x81}, {Op: 0x87}, {Op: 0x16}} // X = length, A = X
+	require.Equal(t, 1500, length.Run(frame, 1500))
 }
 
 // FuzzRun holds Run to ending, without a fault, on any program, and to what the VM of x/net/bpf does where that takes the
@@ -290,8 +293,9 @@ func FuzzRun(f *testing.F) {
 		}
 		got := program.Run(frame, len(frame))
 		vm, err := program.VM()
-		if err != nil {
-			return
+		const classAndMode, lengthToX = 0xe7, 0x81
+		if err != nil || slices.ContainsFunc(program, func(i xbpf.RawInstruction) bool { return i.Op&classAndMode == lengthToX }) {
+			return // the latter x/net takes for a load of A, unlike every kernel
 		}
 		want, err := vm.Run(frame)
 		if err != nil { // such as a negation
