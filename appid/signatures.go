@@ -46,7 +46,7 @@ func irc(s *sample) verdict {
 }
 
 func redis(s *sample) verdict {
-	l, ok := line(s.client)
+	l, rest, ok := bytes.Cut(s.client, []byte("\r\n"))
 	if !ok {
 		if len(s.client) > 32 {
 			return no
@@ -56,7 +56,7 @@ func redis(s *sample) verdict {
 	if len(l) < 2 || l[0] != '*' || !digits(l[1:]) {
 		return no
 	}
-	if rest := s.client[len(l)+2:]; len(rest) > 0 {
+	if len(rest) > 0 {
 		return starts(rest[:1], "$")
 	}
 	return more
