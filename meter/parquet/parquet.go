@@ -4,6 +4,7 @@ package parquet
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -20,8 +21,6 @@ const chunkRows = 1024
 type Config struct {
 	// RowGroup is the most rows of a row group, which is held in memory until it is written. Default [DefaultRowGroup].
 	RowGroup int
-	// Anonymizer hides the values of some columns; nil hides none.
-	Anonymizer *meter.Anonymizer
 }
 
 // Writer writes flows. It is a [meter.Writer].
@@ -42,7 +41,7 @@ var _ meter.Writer = (*Writer)(nil)
 // New returns a writer of these columns. A nil cfg is the default. The error is for a negative limit, and for two columns
 // of one name.
 func New(w io.Writer, columns []meter.Column, cfg *Config) (*Writer, error) {
-	p := &Writer{columns: columns, group: DefaultRowGroup}
+	p := &Writer{columns: slices.Clone(columns), group: DefaultRowGroup}
 	if cfg != nil {
 		if cfg.RowGroup < 0 {
 			return nil, fmt.Errorf("parquet: row groups of %d", cfg.RowGroup)
@@ -50,7 +49,6 @@ func New(w io.Writer, columns []meter.Column, cfg *Config) (*Writer, error) {
 		if cfg.RowGroup > 0 {
 			p.group = cfg.RowGroup
 		}
-		p.columns = cfg.Anonymizer.Columns(columns)
 	}
 	fields := group{Group: parquet.Group{}}
 	for i := range p.columns {
