@@ -148,23 +148,29 @@ func (p *parser) identified(u unit, q qualifier) (unit, error) {
 	return unit{kind: unitID, node: n, q: q, at: u.at}, nil
 }
 
+// negated reads, with read, what follows a "!". The caller negates it.
+func (p *parser) negated(q qualifier, read func(qualifier) (unit, error)) (unit, error) {
+	if err := p.enter(); err != nil {
+		return unit{}, err
+	}
+	defer func() { p.depth-- }()
+	if err := p.advance(); err != nil {
+		return unit{}, err
+	}
+	u, err := read(q)
+	if err != nil {
+		return unit{}, err
+	}
+	return p.identified(u, q)
+}
+
 // unit reads an operand of "and" and "or". A number or arithmetic that no operator follows is returned as such: what
 // is around it tells what it is.
 func (p *parser) unit(q qualifier) (unit, error) {
 	at := p.at
 	if p.token == '!' {
-		if err := p.enter(); err != nil {
-			return unit{}, err
-		}
-		defer func() { p.depth-- }()
-		if err := p.advance(); err != nil {
-			return unit{}, err
-		}
-		u, err := p.unit(q)
+		u, err := p.negated(q, p.unit)
 		if err != nil {
-			return unit{}, err
-		}
-		if u, err = p.identified(u, q); err != nil {
 			return unit{}, err
 		}
 		if u.kind == unitArith {

@@ -144,18 +144,8 @@ func (p *parser) operandOf(q qualifier) (unit, error) {
 	}
 	at := p.at
 	if p.token == '!' {
-		if err := p.enter(); err != nil {
-			return unit{}, err
-		}
-		defer func() { p.depth-- }()
-		if err := p.advance(); err != nil {
-			return unit{}, err
-		}
-		u, err := p.operandOf(q)
+		u, err := p.negated(q, p.operandOf)
 		if err != nil {
-			return unit{}, err
-		}
-		if u, err = p.identified(u, q); err != nil {
 			return unit{}, err
 		}
 		u.node = not(u.node)
