@@ -23,6 +23,7 @@ func (f *TCPStreamFollower) reset(ref flowtable.Ref, c *conn, from uint8, seg *p
 	}
 	reason := f.resets(ref, c, from, seg)
 	if reason == EndNone {
+		f.keepRefused(ref, c, from, seg)
 		return BadReset
 	}
 	if seg.Flags.Has(packet.ACK) && reason == EndReset {
@@ -183,6 +184,9 @@ func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
 		if t := st.more.origins; t != nil {
 			f.runs -= len(t[0].runs) + len(t[1].runs)
 		}
+		for i := range st.more.refused {
+			f.buffered -= len(st.more.refused[i].seg.Payload)
+		}
 		for _, far := range st.more.far {
 			if far != nil {
 				f.buffered -= len(far.Payload)
@@ -194,7 +198,12 @@ func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
 }
 
 // forget removes the record of a connection that has ended.
-func (f *TCPStreamFollower) forget(ref flowtable.Ref) { f.table.Remove(ref) }
+func (f *TCPStreamFollower) forget(ref flowtable.Ref) {
+	if len(f.lingering.late) > 0 {
+		f.dropAfterReset(ref)
+	}
+	f.table.Remove(ref)
+}
 
 // evict makes room for a connection, at the cost of the one whose timeout is nearest.
 func (f *TCPStreamFollower) evict() {
@@ -234,7 +243,7 @@ func (f *TCPStreamFollower) endAll() {
 		f.finish(ref, c, f.orFIN(c, EndEOF))
 	}
 	f.table = flowtable.New[packet.FlowKey, conn, connRest]()
-	f.streams = handles{}
+	f.streams, f.lingering.late = handles{}, nil
 }
 
 // orFIN returns EndFIN when both sides have sent one, and reason else.

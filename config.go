@@ -112,8 +112,9 @@ type Limits struct {
 	// Default 4096.
 	Gaps int
 	// Reorder is how many segments of a connection a packet may be late by: that many are held at a start in
-	// mid-stream, and wait behind a hole that the receiver says it has no part in, before the hole is given up.
-	// Default 32.
+	// mid-stream, and wait behind a hole that the receiver says it has no part in, before the hole is given up. It is also
+	// how many are kept of a connection after a reset, and of resets with payload that were refused, for the case that
+	// the receiver acknowledges them. Default 32.
 	Reorder int
 }
 

@@ -408,6 +408,9 @@ func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
 	if ref == 0 || c.flags&(connEnded|connSilent) != 0 {
 		if ref != 0 && c.has(connEnded) {
 			if !f.reopens(c, k.from, seg) {
+				if f.goesOn(ref, c, k.from, seg) {
+					return f.resume(ref, k, seg)
+				}
 				f.last = ref
 				return f.late(c, k.from, seg)
 			}

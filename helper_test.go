@@ -192,7 +192,12 @@ func streamsOf(t testing.TB, cfg tcpfollow.Config, frames []packet.Frame) []*rec
 // capture returns the frames of a file in testdata, up to where it is cut off.
 func capture(t testing.TB, name string) []packet.Frame {
 	t.Helper()
-	file, err := pcapfile.Open(filepath.Join("testdata", name), nil)
+	return framesOf(t, filepath.Join("testdata", name))
+}
+
+func framesOf(t testing.TB, path string) []packet.Frame {
+	t.Helper()
+	file, err := pcapfile.Open(path, nil)
 	require.NoError(t, err)
 	defer file.Close()
 	var frames []packet.Frame

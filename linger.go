@@ -10,8 +10,9 @@ import (
 // shards.
 type lingerers struct {
 	rings [partitions]lingerRing
-	mask  uint64 // of the partitions that are used
-	each  int    // the most in a ring
+	mask  uint64                          // of the partitions that are used
+	each  int                             // the most in a ring
+	late  map[flowtable.Ref][]heldSegment // what came after a reset, see goesOn
 }
 
 // lingerRing holds the records of one partition.

@@ -356,13 +356,7 @@ func (f *TCPStreamFollower) reopens(c *conn, from uint8, seg *packet.TCP) bool {
 
 // late counts a packet of an ended connection.
 func (f *TCPStreamFollower) late(c *conn, from uint8, seg *packet.TCP) Verdict {
-	s := &c.side[from]
-	n := uint64(len(seg.Payload))
-	if s.has(known) && n > 0 {
-		if old := int64(s.Next) - s.unwrap(seg.Seq); old > 0 {
-			n -= min(n, uint64(old))
-		}
-	}
+	n := c.fresh(from, seg)
 	if c.end == EndStopped {
 		c.last = max(c.last, seg.Time) // it goes on, unwanted
 		f.stats.Unwanted += n

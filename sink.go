@@ -22,9 +22,13 @@ func (k *sink) Data(h *reassemble.Half, off uint64, b []byte, o reassemble.Origi
 	f.deliver(f.at, c, side, off, b, o)
 }
 
-// Gap reports a hole.
+// Gap reports a hole, unless its bytes are known after all.
 func (k *sink) Gap(h *reassemble.Half, off, n uint64, why reassemble.GapReason) {
 	f, c, side := k.where(h)
+	if more := f.extraOf(f.at); why == reassemble.GapLost && more != nil && more.refused != nil {
+		f.fill(f.at, c, side, off, n, more.refused)
+		return
+	}
 	f.gap(f.at, c, side, off, n, why)
 }
 

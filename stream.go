@@ -30,6 +30,7 @@ type extra struct {
 	cuts    []cut
 	stalls  [2]stall // by side; valid for sides that are stalled
 	syn     candidate
+	refused []heldSegment  // resets that carry bytes, see keepRefused
 	far     [2]*packet.TCP // by side: the last segment out of reach, see resync
 	urgent  *[2]urgents    // by direction; nil unless octets are taken out
 	origins *[2]origins    // by direction; nil without Config.Origins
@@ -85,7 +86,7 @@ type StartKind uint8
 const (
 	StartSYN    StartKind = iota // with the client's SYN
 	StartSYNACK                  // with the server's SYN+ACK; the SYN is missing or came late
-	StartMid                     // in mid-stream: roles are those of the first packet seen
+	StartMid                     // in mid-stream: roles are those of the first packet seen, or before a forged reset
 )
 
 // String returns "syn", "synack" or "mid".

@@ -11,7 +11,7 @@ const (
 	BadChecksum                  // a TCP checksum that is wrong for good
 	Reentrant                    // fed from inside a callback, and refused
 	NoStream                     // belongs to no connection, and opens none
-	Opened                       // opened a connection
+	Opened                       // opened a connection, or showed that one was not reset
 	Control                      // no new payload: handshake, acknowledgement, FIN
 	Data                         // payload was delivered
 	Held                         // payload waits for an earlier segment
@@ -20,10 +20,10 @@ const (
 	OutOfWindow                  // too far from the bytes around it to be of this stream
 	BeforeStart                  // bytes before the first that is followed
 	AfterFIN                     // payload behind the sender's FIN
-	AfterEnd                     // late packet of a connection that has ended
+	AfterEnd                     // late packet of a connection that has ended, as far as is known
 	Unwanted                     // payload of a direction that was stopped, or too deep
 	BadSYN                       // a SYN that fits no opening, or not yet
-	BadReset                     // a reset that its receiver would have ignored
+	BadReset                     // a reset that its receiver would have ignored; bytes in it may yet fill a hole
 	Closed                       // ended the connection
 	CapturedTwice                // a frame that was there before, see Config.Duplicates
 	numVerdicts
@@ -57,7 +57,8 @@ type Stats struct {
 	// Conflicts counts bytes that came twice and differed; Unverified counts those that came twice and could not
 	// be compared, because the first copy was gone.
 	Conflicts, Unverified uint64
-	// BeforeStart, AfterFIN, AfterEnd and Unwanted count payload bytes that were not delivered, by Verdict.
+	// BeforeStart, AfterFIN, AfterEnd and Unwanted count payload bytes that were not delivered, by Verdict. What comes
+	// after a reset leaves AfterEnd again when it turns out to be of a stream that goes on.
 	BeforeStart, AfterFIN, AfterEnd, Unwanted uint64
 	// LimitBuffered, LimitTotal and LimitHole count holes given up because of Limits.Buffered or Segments,
 	// Limits.TotalBuffered, and Timeouts.Hole.
