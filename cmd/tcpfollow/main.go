@@ -13,5 +13,5 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // little is kept of large captures: memory matters more than an early collection
 	}
-	os.Exit(cli.Run(tcpfollow.New(), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(cli.Run(tcpfollow.New(os.Args[1:]...), os.Args[1:], os.Stdout, os.Stderr))
 }

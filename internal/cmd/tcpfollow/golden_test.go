@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tcpfollow/tcpfollow/internal/cli"
@@ -137,6 +138,21 @@ func checkExample(t *testing.T, line string) {
 	require.NoError(t, c.ParseFlags(rest), "%s", line)
 }
 
+// TestOneCommand: the name of a command is enough to make it, and no other.
+func TestOneCommand(t *testing.T) {
+	for _, c := range tcpfollow.New().Commands() {
+		if c.Name() == "man" {
+			continue // which tells of all
+		}
+		one := tcpfollow.New(c.Name(), "--help").Commands()
+		require.Len(t, one, 1, c.Name())
+		require.Equal(t, c.UsageString(), one[0].UsageString())
+	}
+	for _, args := range [][]string{nil, {"man"}, {"help", "ls"}, {"--help"}, {"__complete", "ls"}, {"nonesuch"}} {
+		require.Len(t, tcpfollow.New(args...).Commands(), len(tcpfollow.New().Commands()), "%q", args)
+	}
+}
+
 func TestHelpCommand(t *testing.T) {
 	require.Equal(t, runOK(t, "follow", "--help").stdout, runOK(t, "help", "follow").stdout)
 	require.Equal(t, runOK(t, "--help").stdout, runOK(t).stdout)
@@ -147,14 +163,42 @@ func TestMan(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man", "man1")
 	r := runOK(t, "man", dir)
 	require.Empty(t, r.stdout+r.stderr)
-	for path := range commands() {
+	for path, c := range commands() {
 		page, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(path, " ", "-")+".1"))
 		require.NoError(t, err)
-		require.Contains(t, string(page), ".SH NAME")
-		require.Contains(t, string(page), ".SH EXAMPLE")
+		text := plainText(t, string(page))
+		for _, want := range []string{"NAME", "SYNOPSIS\n" + path, "DESCRIPTION", "OPTIONS", "EXAMPLES", "SEE ALSO", c.Short, c.Long, c.Example} {
+			require.Contains(t, text, strings.ReplaceAll(want, "\n\n", "\n"), path)
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			_, usage := pflag.UnquoteUsage(f)
+			require.Contains(t, text, "--"+f.Name, path)
+			require.Contains(t, text, "\n"+usage, path)
+		})
 	}
+	page, err := os.ReadFile(filepath.Join(dir, "tcpfollow-bpf.1"))
+	require.NoError(t, err)
+	golden(t, "man-bpf", string(page))
 	blocked := save(t, "file", nil)
 	require.Equal(t, cli.ExitError, run("man", filepath.Join(blocked, "man1")).code)
+}
+
+// plainText is what man(1) shows of a page, but for the layout: it knows the requests and escapes that pages have, and no others.
+func plainText(t *testing.T, page string) string {
+	t.Helper()
+	var text strings.Builder
+	for line := range strings.Lines(page) {
+		if request, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " "); strings.HasPrefix(request, ".") {
+			require.Contains(t, []string{".TH", ".SH", ".PP", ".TP", ".EX", ".EE"}, request, line)
+			if line = ""; request == ".SH" {
+				line = rest + "\n"
+			}
+		}
+		line = strings.NewReplacer(`\fB`, "", `\fI`, "", `\fR`, "", `\&`, "", `\-`, "-", `\e`, "\x00").Replace(line)
+		require.NotContains(t, line, `\`)
+		text.WriteString(strings.ReplaceAll(line, "\x00", `\`))
+	}
+	return text.String()
 }
 
 func TestCompletion(t *testing.T) {

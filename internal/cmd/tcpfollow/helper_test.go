@@ -30,7 +30,7 @@ type result struct {
 
 func run(args ...string) result {
 	var out, errs bytes.Buffer
-	code := cli.Run(tcpfollow.New(), args, &out, &errs)
+	code := cli.Run(tcpfollow.New(args...), args, &out, &errs)
 	return result{code, out.String(), errs.String()}
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tcpfollow/tcpfollow/events"
-	"github.com/tcpfollow/tcpfollow/events/where"
 	"github.com/tcpfollow/tcpfollow/httpx"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 )
@@ -136,7 +135,7 @@ type webSocketView interface {
 
 // httpRun is one run of the command.
 type httpRun struct {
-	filter   *where.Filter
+	filter   eventFilter
 	grep     *regexp.Regexp
 	view     httpView
 	messages httpMessageView // the view, if it is one
@@ -314,12 +313,18 @@ func (r *httpRun) matches(v *events.Event) (bool, error) {
 	return r.filter.Match(v)
 }
 
+// eventFilter is a compiled expression.
+type eventFilter interface {
+	Bodies() bool // it looks at them
+	Match(e *events.Event) (bool, error)
+}
+
 // compileWhere compiles the expression of --where, nil for none.
-func compileWhere(text string) (*where.Filter, error) {
+func compileWhere(text string) (eventFilter, error) {
 	if text == "" {
 		return nil, nil
 	}
-	f, err := where.Compile(text)
+	f, err := newEventFilter(text)
 	if err != nil {
 		return nil, cli.Usage("--where: %w", err)
 	}
@@ -327,7 +332,7 @@ func compileWhere(text string) (*where.Filter, error) {
 }
 
 // wanted reports whether a filter, which may be nil, lets an event through. What goes wrong is noted in failed.
-func wanted(f *where.Filter, e *events.Event, failed *error) bool {
+func wanted(f eventFilter, e *events.Event, failed *error) bool {
 	if f == nil {
 		return true
 	}

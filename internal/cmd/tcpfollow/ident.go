@@ -14,7 +14,6 @@ import (
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/appid"
 	"github.com/tcpfollow/tcpfollow/events"
-	"github.com/tcpfollow/tcpfollow/events/where"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/names"
 	"github.com/tcpfollow/tcpfollow/packet"
@@ -152,7 +151,7 @@ type identView struct {
 	flows      *appid.Datagrams
 	names      *names.Table
 	out        *bufio.Writer
-	filter     *where.Filter
+	filter     eventFilter
 	stream     uint64 // that is being fed
 	shared     bool   // others look at the streams, too
 	print      func(*appid.State, *appid.Finding, *events.Event)

@@ -18,7 +18,6 @@ import (
 
 	tf "github.com/tcpfollow/tcpfollow"
 	"github.com/tcpfollow/tcpfollow/events"
-	"github.com/tcpfollow/tcpfollow/events/where"
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/packet"
 )
@@ -60,7 +59,7 @@ type lister struct {
 	waiting map[uint64]*streamRow
 	digests bool
 	tunnels bool
-	filter  *where.Filter
+	filter  eventFilter
 	layers  map[uint64]string // of the streams that are open, by the first packet of each
 	err     error
 }

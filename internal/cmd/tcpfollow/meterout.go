@@ -18,7 +18,6 @@ import (
 
 	"github.com/tcpfollow/tcpfollow/internal/cli"
 	"github.com/tcpfollow/tcpfollow/meter"
-	"github.com/tcpfollow/tcpfollow/meter/parquet"
 	"github.com/tcpfollow/tcpfollow/meter/zeek"
 )
 
@@ -66,8 +65,10 @@ type meterFormat struct {
 	extension string
 	// empty tells that a file is made without rows, too.
 	empty bool
-	make  func(o *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error)
+	make  makeWriter // nil if the format was left out of the program
 }
+
+type makeWriter func(o *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error)
 
 // meterFormats returns the output formats by their names.
 func meterFormats() map[string]meterFormat {
@@ -83,9 +84,7 @@ func meterFormats() map[string]meterFormat {
 			escape := func(dst, text []byte) []byte { return cli.AppendEscaped(dst, text, false) }
 			return meter.NewPlain(w, columns, &meter.PlainConfig{Escape: escape}), nil
 		}},
-		"parquet": {".parquet", true, func(_ *meterOutput, w io.Writer, columns []meter.Column) (meter.Writer, error) {
-			return parquet.New(w, columns, nil)
-		}},
+		"parquet": {".parquet", true, parquetWriter()},
 		"records": {".csv", true, func(o *meterOutput, w io.Writer, _ []meter.Column) (meter.Writer, error) {
 			return meter.NewRecords(w, o.unit), nil
 		}},
@@ -109,6 +108,8 @@ func (o *meterOutput) open(stdout, stderr io.Writer, columns []meter.Column, fil
 	}
 	dialect, err := choice("dialect", o.dialect, dialects())
 	switch {
+	case format.make == nil:
+		return nil, cli.Usage("-o %s: left out of this program by the build tag no%s", o.output, o.output)
 	case err != nil:
 		return nil, err
 	case (o.output == "records" || o.output == "zeek") && len(o.columns)+len(o.anonymize) > 0:

@@ -31,7 +31,7 @@ const asProgram = "TCPFOLLOW_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		os.Exit(cli.Run(tcpfollow.New(), os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(cli.Run(tcpfollow.New(os.Args[1:]...), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	code := m.Run()
 	if path, err := binary(); err == nil {

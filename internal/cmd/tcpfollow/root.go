@@ -5,8 +5,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// New returns the program's command tree.
-func New() *cobra.Command {
+// New returns the program's command tree. Where args start with the name of a command, it has that one alone: the flags of
+// all the others would take longer to make than a short capture takes to read. Without args it is complete.
+func New(args ...string) *cobra.Command {
 	var list bool
 	root := &cobra.Command{
 		Use:   "tcpfollow",
@@ -37,6 +38,17 @@ Exit status: 0 all went well, 1 an error, 2 wrong usage, 3 results are partial
 		},
 	}
 	root.Flags().BoolVarP(&list, "list-interfaces", "D", false, "list the network interfaces")
-	root.AddCommand(newFollow(), newList(), newHTTP(), newIdent(), newMatch(), newMeter(), newBench(), newLinks(), newBPF(), newMan(root))
+	commands := map[string]func() *cobra.Command{
+		"follow": newFollow, "ls": newList, "http": newHTTP, "ident": newIdent, "match": newMatch, "meter": newMeter,
+		"bench": newBench, "links": newLinks, "bpf": newBPF,
+	}
+	if len(args) > 0 && commands[args[0]] != nil {
+		root.AddCommand(commands[args[0]]())
+		return root
+	}
+	for _, newCommand := range commands {
+		root.AddCommand(newCommand())
+	}
+	root.AddCommand(newMan(root))
 	return root
 }

@@ -1,0 +1,5 @@
+//go:build noparquet
+
+package tcpfollow
+
+func parquetWriter() makeWriter { return nil }
