@@ -31,7 +31,7 @@ func (c Config) completeCompat() error {
 }
 
 // compat follows one segment as libtins' TCPStreamFollower does: see Config.CompatLibtins.
-func (f *TCPStreamFollower) compat(k *keyed, seg *packet.TCP) Verdict {
+func (f *TCPStreamFollower) compat(k *packet.ConnKey, seg *packet.TCP) Verdict {
 	ref := f.lookup(k)
 	if ref != 0 && f.table.At(ref).has(connEnded) { // by StopAll
 		f.forget(ref)
@@ -64,7 +64,7 @@ func (f *TCPStreamFollower) compat(k *keyed, seg *packet.TCP) Verdict {
 	}
 	v := Control
 	if len(seg.Payload) > 0 {
-		v = f.compatData(ref, c, k.from, seg)
+		v = f.compatData(ref, c, k.From, seg)
 	}
 	if c.end != EndNone {
 		f.compatFinish(ref, c, c.end)
@@ -75,7 +75,7 @@ func (f *TCPStreamFollower) compat(k *keyed, seg *packet.TCP) Verdict {
 	return v
 }
 
-func (f *TCPStreamFollower) compatOpen(k *keyed, seg *packet.TCP) Verdict {
+func (f *TCPStreamFollower) compatOpen(k *packet.ConnKey, seg *packet.TCP) Verdict {
 	ref := f.add(k, seg)
 	c := f.table.At(ref)
 	f.last = ref

@@ -222,13 +222,15 @@ func (f *TCPStreamFollower) schedule(ref flowtable.Ref, c *conn) {
 // advance moves the packet clock and runs the timers that came up, at whole seconds only, so that a run does not
 // depend on how packets are grouped.
 func (f *TCPStreamFollower) advance(now int64) {
-	if now <= f.clock {
-		return
+	if now > f.clock {
+		f.clock = now
+		if now >= f.nextTick {
+			f.tick(now)
+		}
 	}
-	f.clock = now
-	if now < f.nextTick {
-		return
-	}
+}
+
+func (f *TCPStreamFollower) tick(now int64) {
 	tick := int64(flowtable.Tick)
 	f.nextTick = now - now%tick + tick
 	if f.front != nil {

@@ -27,7 +27,7 @@ func newSightings(within time.Duration) *sightings {
 }
 
 // again notes a packet, and reports whether it was seen before.
-func (s *sightings) again(fr *packet.Frame, p *packet.Packet, k *keyed) bool {
+func (s *sightings) again(fr *packet.Frame, p *packet.Packet, k *packet.ConnKey) bool {
 	now := p.Time
 	if now-s.since > s.within || len(s.young) >= maxSightings { // the old are out of reach
 		s.young, s.old, s.since = s.old, s.young, now
@@ -44,15 +44,15 @@ func (s *sightings) again(fr *packet.Frame, p *packet.Packet, k *keyed) bool {
 
 // digest returns a digest of what copies of a packet have in common: the connection, the IPv4 identification, and TCP
 // with its payload as captured.
-func (s *sightings) digest(fr *packet.Frame, p *packet.Packet, k *keyed) uint64 {
+func (s *sightings) digest(fr *packet.Frame, p *packet.Packet, k *packet.ConnKey) uint64 {
 	layers := p.Layers()
 	segment := fr.Data[layers[len(layers)-1].Offset:]
 	segment = segment[:min(len(segment), 20+len(p.TCP.Options)+len(p.TCP.Payload))]
 	var h maphash.Hash
 	h.SetSeed(s.seed)
 	var head [8 + 1 + 4 + 2]byte
-	binary.LittleEndian.PutUint64(head[:], k.hash)
-	head[8] = k.from
+	binary.LittleEndian.PutUint64(head[:], k.Hash)
+	head[8] = k.From
 	binary.LittleEndian.PutUint32(head[9:], p.Missing)
 	for _, l := range slices.Backward(layers) {
 		if l.Kind == packet.LayerIPv4 {
@@ -68,7 +68,7 @@ func (s *sightings) digest(fr *packet.Frame, p *packet.Packet, k *keyed) uint64 
 }
 
 // capturedTwice counts a packet that was seen before for its stream, if it has one.
-func (f *TCPStreamFollower) capturedTwice(k *keyed) {
+func (f *TCPStreamFollower) capturedTwice(k *packet.ConnKey) {
 	if f.front != nil {
 		f.front.add(k, nil, true)
 		return

@@ -69,21 +69,18 @@ type TCPStreamFollower struct {
 	at      flowtable.Ref // the connection that the engine is called for
 	chunk   Chunk         // valid while chunkOf's data callback runs
 	chunkOf *TCPStream
-	stops   []*TCPStream // were asked to stop, and may have more to do for it
-	touched uint64       // keeps the reads of decode from being optimised away
-	pkts    [batchSize]packet.Packet
-	keys    [batchSize]keyed
-	whole   packet.Packet // what fragments became
+	stops   []*TCPStream   // were asked to stop, and may have more to do for it
+	touched uint64         // keeps the reads of decode from being optimised away
+	frames  []packet.Frame // of the batch
+	batch   [batchSize]packet.Plain
+	pkts    [batchSize]packet.Packet  // of frames that are not plain,
+	conns   [batchSize]packet.ConnKey // and their connections
+	plain   int                       // which frame of the batch is being followed, plus 1, if it is plain and was not decoded to its end
+	seg     packet.TCP                // of a plain frame
+	again   *packet.Decoder           // for those that the user asks for
+	shown   packet.Packet             // that again decoded
+	whole   packet.Packet             // what fragments became
 }
-
-// batchSize is how many packets are decoded before they are followed.
-const batchSize = 32
-
-// How many records may lie in the processor's nearest cache, and how many slots of the table in one of its caches.
-const (
-	nearRecords = 1 << 8
-	nearSlots   = 1 << 13
-)
 
 // New returns a follower that calls data when a stream has new payload and end when it is over; either may be nil.
 func New(data, end StreamFunc, cfg *Config) (*TCPStreamFollower, error) {
@@ -132,7 +129,7 @@ func (f *TCPStreamFollower) Feed(pdu gopacket.Packet) Verdict {
 	fr, ok := f.frameOf(pdu)
 	if !ok {
 		f.stats.Frames++
-		f.frame, f.current, f.last = f.stats.Frames, nil, 0
+		f.frame, f.current, f.plain, f.last = f.stats.Frames, nil, 0, 0
 		return f.count(NotTCP)
 	}
 	return f.FeedFrame(fr)
@@ -160,83 +157,6 @@ func (f *TCPStreamFollower) FeedFrame(fr packet.Frame) Verdict {
 	return v
 }
 
-// FeedBatch follows the frames of a batch, faster than one by one and with the same result, and then lets the time pass
-// to its Clock. When verdicts is not nil it must be as long as the batch, and is filled.
-func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
-	if f.busy || f.closed {
-		for i := range verdicts {
-			verdicts[i] = Reentrant
-		}
-		return
-	}
-	f.busy = true
-	defer f.leave()
-	for start := 0; start < len(b.Frames); start += batchSize {
-		frames := b.Frames[start:min(start+batchSize, len(b.Frames))]
-		f.decode(frames)
-		for i := range frames {
-			k := &f.keys[i]
-			if !f.pkts[i].IsTCP() {
-				k = nil
-			}
-			v := f.packet(&frames[i], &f.pkts[i], k)
-			if len(f.stops) > 0 {
-				f.settleOthers()
-			}
-			if verdicts != nil {
-				verdicts[start+i] = v
-			}
-		}
-	}
-	if b.Clock != 0 {
-		f.advance(b.Clock)
-		f.settleOthers()
-	}
-}
-
-// decode fills f.pkts and f.keys. When the table has outgrown the cache, it also reads the slots and then the records
-// that the packets will need, so that the processor fetches them side by side instead of one after the other.
-func (f *TCPStreamFollower) decode(frames []packet.Frame) {
-	keys := f.keys[:len(frames)]
-	for i := range frames {
-		p := &f.pkts[i]
-		f.decoder.Decode(&frames[i], p)
-		if p.IsTCP() {
-			f.keyTo(&keys[i], &p.Key)
-		}
-	}
-	f.fetch(keys)
-}
-
-// fetch looks for the records of keys.
-func (f *TCPStreamFollower) fetch(keys []keyed) {
-	var touched uint64
-	if f.table.Len() >= nearSlots {
-		for i := range keys {
-			touched += uint64(f.table.Touch(keys[i].hash))
-		}
-	}
-	for i := range keys {
-		keys[i].near = f.table.Near(keys[i].hash) // of an older packet if this one is not TCP, which does no harm
-	}
-	if f.table.Len() >= nearRecords {
-		for i := range keys {
-			if ref := keys[i].near; ref != 0 {
-				c := f.table.At(ref)
-				touched += uint64(c.packets) + c.side[1].Next
-			}
-		}
-	}
-	if f.table.Len() >= nearSlots {
-		for i := range keys {
-			if st := f.streams.at(keys[i].near); st != nil {
-				touched += uint64(st.ref)
-			}
-		}
-	}
-	f.touched += touched
-}
-
 // FeedSegment follows one segment that the caller decoded: key is its 5-tuple as sent. A Number of 0 is replaced by
 // the count of frames fed. It does not allocate, but for a new stream.
 func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verdict {
@@ -249,11 +169,10 @@ func (f *TCPStreamFollower) FeedSegment(key packet.FlowKey, seg packet.TCP) Verd
 	if seg.Number == 0 {
 		seg.Number = f.stats.Frames
 	}
-	f.frame, f.current, f.last = seg.Number, nil, 0
+	f.frame, f.current, f.plain, f.last = seg.Number, nil, 0, 0
 	f.advance(seg.Time)
-	k := &f.keys[0]
-	f.keyTo(k, &key)
-	k.near = 0
+	k := &f.conns[0]
+	k.Set(&key, f.seed)
 	v := f.count(f.segment(k, &seg))
 	f.settleOthers()
 	return v
@@ -295,7 +214,10 @@ func (f *TCPStreamFollower) Frame() uint64 { return f.frame }
 
 // Packet returns the decoded packet that is being followed, or was last: a datagram's, when it came in fragments. It is
 // nil after FeedSegment. Borrowed: valid until the follower is fed again.
-func (f *TCPStreamFollower) Packet() *packet.Packet { return f.current }
+func (f *TCPStreamFollower) Packet() *packet.Packet {
+	f.show()
+	return f.current
+}
 
 // LastStream returns the ID of the stream that the packet fed last belongs to, if it belongs to one.
 func (f *TCPStreamFollower) LastStream() (id uint64, ok bool) {
@@ -325,8 +247,8 @@ func (f *TCPStreamFollower) count(v Verdict) Verdict {
 	return v
 }
 
-// packet follows one decoded packet, of frame fr. k is its key, if it is TCP and the key was made already.
-func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed) Verdict {
+// packet follows one decoded packet, of frame fr. k is its connection, if it is TCP and that was made already.
+func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *packet.ConnKey) Verdict {
 	f.stats.Frames++
 	if p.Number == 0 {
 		p.Number, p.TCP.Number = f.stats.Frames, f.stats.Frames
@@ -344,16 +266,15 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 		f.decoder.DecodeDatagram(fr, p)
 		p.Number, p.TCP.Number = f.frame, f.frame
 	}
-	f.current = p
+	f.current, f.plain = p, 0
 	switch {
 	case p.IsTCP():
 		if p.Checksum == packet.ChecksumBad {
 			return f.count(BadChecksum)
 		}
 		if k == nil {
-			k = &f.keys[0]
-			f.keyTo(k, &p.Key)
-			k.near = 0
+			k = &f.conns[0]
+			k.Set(&p.Key, f.seed)
 		}
 		if f.seen != nil && f.seen.again(fr, p, k) {
 			f.capturedTwice(k)
@@ -369,69 +290,60 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *keyed)
 	return f.count(Undecodable)
 }
 
-// keyed is the key of a connection, with what finds it in the table.
-type keyed struct {
-	key  packet.FlowKey
-	hash uint64
-	near flowtable.Ref // a record that may be its own, 0 if not looked for
-	from uint8         // the side that sends
-}
-
-func (f *TCPStreamFollower) keyTo(k *keyed, key *packet.FlowKey) {
-	k.from = 0
-	if key.CanonicalTo(&k.key) {
-		k.from = 1
+// lookup returns the record of a connection, 0 if there is none.
+func (f *TCPStreamFollower) lookup(k *packet.ConnKey) flowtable.Ref {
+	ref := f.table.Near(k.Hash)
+	if ref != 0 && !f.table.Key(ref).Equal(&k.Key) {
+		return f.table.Lookup(k.Hash, &k.Key)
 	}
-	k.hash = k.key.Hash(f.seed)
-}
-
-func (f *TCPStreamFollower) lookup(k *keyed) flowtable.Ref {
-	if k.near != 0 {
-		if key := f.table.Peek(k.near); key != nil && key.Equal(&k.key) {
-			return k.near
-		}
-	}
-	return f.table.Lookup(k.hash, &k.key)
+	return ref
 }
 
 // segment follows one segment, whose time the clock has reached.
-func (f *TCPStreamFollower) segment(k *keyed, seg *packet.TCP) Verdict {
+func (f *TCPStreamFollower) segment(k *packet.ConnKey, seg *packet.TCP) Verdict {
 	if f.diverts {
 		return f.divert(k, seg)
 	}
 	ref := f.lookup(k)
-	var c *conn
-	opened := false
-	if ref != 0 {
-		c = f.table.At(ref)
+	if ref == 0 {
+		return f.first(0, k, seg)
 	}
-	if ref == 0 || c.flags&(connEnded|connSilent) != 0 {
-		if ref != 0 && c.has(connEnded) {
-			if !f.reopens(c, k.from, seg) {
-				if f.goesOn(ref, c, k.from, seg) {
-					return f.resume(ref, k, seg)
-				}
-				f.last = ref
-				return f.late(c, k.from, seg)
+	c := f.table.At(ref)
+	switch {
+	case c.flags&(connEnded|connSilent) == 0:
+		if seg.Missing == 0 && c.awaits(k.From, seg.Flags, seg.Seq, seg.Ack) {
+			return f.next(ref, c, k.From, seg.Flags, seg.Payload, reassemble.Origin{Time: seg.Time, Packet: seg.Number, Seq: seg.Seq, Ack: seg.Ack})
+		}
+		return f.more(ref, c, k.From, seg)
+	case c.has(connEnded):
+		if !f.reopens(c, k.From, seg) {
+			if f.goesOn(ref, c, k.From, seg) {
+				return f.resume(ref, k, seg)
 			}
-			f.forget(ref)
-			ref = 0
+			f.last = ref
+			return f.late(c, k.From, seg)
 		}
-		if ref, opened = f.unknown(ref, k, seg); !opened {
-			return NoStream
-		}
-		c = f.table.At(ref)
+		f.forget(ref)
+		ref = 0
 	}
+	return f.first(ref, k, seg)
+}
+
+// more counts and follows a segment of a stream.
+func (f *TCPStreamFollower) more(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) Verdict {
 	f.last = ref
-	c.last = max(c.last, seg.Time)
-	if c.packets++; c.packets == 0 {
-		c.packets-- // saturate
+	c.meet(seg.Time)
+	return f.follow(ref, c, from, seg)
+}
+
+// first follows a segment of a connection that is no stream yet. ref is its record, if it has one.
+func (f *TCPStreamFollower) first(ref flowtable.Ref, k *packet.ConnKey, seg *packet.TCP) Verdict {
+	ref, opened := f.unknown(ref, k, seg)
+	if !opened {
+		return NoStream
 	}
-	if v, ok := f.inOrder(ref, c, k.from, seg); ok {
-		return v
-	}
-	v := f.follow(ref, c, k.from, seg)
-	if opened && v == Control {
+	v := f.more(ref, f.table.At(ref), k.From, seg)
+	if v == Control {
 		v = Opened
 	}
 	return v

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"slices"
@@ -497,4 +498,50 @@ func TestDeterminism(t *testing.T) {
 		require.True(t, slices.Equal(first, r.log))
 	}
 	require.Contains(t, first, "#29 end timeout")
+}
+
+// Packet returns the same in a callback whether frames come one by one or in batches, and after the call the last one.
+func TestPacketOfBatch(t *testing.T) {
+	frames := talk().Frames()
+	frames = append(frames, arp())
+	tagged := packet.Frame{Data: slices.Concat(frames[3].Data[:12], []byte{0x81, 0, 0, 5}, frames[3].Data[12:]), Link: packet.LinkEthernet, Time: frames[3].Time}
+	frames = slices.Insert(frames, 4, tagged)
+	for name, numbered := range map[string]bool{"numbered": true, "unnumbered": false} {
+		t.Run(name, func(t *testing.T) {
+			for i := range frames {
+				frames[i].Number = 0
+				if numbered {
+					frames[i].Number = uint64(i + 1)
+				}
+			}
+			follow := func(n int) (packets []string) {
+				var f *tcpfollow.TCPStreamFollower
+				show := func() {
+					p := f.Packet()
+					of := fmt.Sprint(p.Number, p.Time, p.Status, p.Layers())
+					if p.IsTCP() {
+						of += fmt.Sprint(p.Key, p.Checksum, p.Payload, p.TCP)
+					}
+					packets = append(packets, of)
+					require.Same(t, p, f.Packet())
+				}
+				f, err := tcpfollow.New(func(*tcpfollow.TCPStream) { show() }, func(*tcpfollow.TCPStream) { show() }, nil)
+				require.NoError(t, err)
+				for part := range slices.Chunk(frames, n) {
+					if n == 1 {
+						f.FeedFrame(part[0])
+					} else {
+						f.FeedBatch(&packet.Batch{Frames: part}, nil)
+					}
+				}
+				show()
+				return packets
+			}
+			want := follow(1)
+			require.Greater(t, len(want), 2)
+			for _, n := range []int{2, 3, 7, len(frames)} {
+				require.Equal(t, want, follow(n), "batches of %d", n)
+			}
+		})
+	}
 }

@@ -40,7 +40,7 @@ type round struct {
 
 // item is a segment for a shard.
 type item struct {
-	key   keyed
+	key   packet.ConnKey
 	seg   packet.TCP
 	fed   uint64
 	frame uint64
@@ -158,7 +158,7 @@ func (r *front) idle() bool {
 
 // divert does with a segment what a follower of an unusual kind does. The verdict on one that is handed to a shard is the
 // shard's.
-func (f *TCPStreamFollower) divert(k *keyed, seg *packet.TCP) Verdict {
+func (f *TCPStreamFollower) divert(k *packet.ConnKey, seg *packet.TCP) Verdict {
 	if f.front == nil {
 		return f.compat(k, seg)
 	}
@@ -167,9 +167,9 @@ func (f *TCPStreamFollower) divert(k *keyed, seg *packet.TCP) Verdict {
 }
 
 // add hands over a segment, or word of one that was captured twice.
-func (r *front) add(k *keyed, seg *packet.TCP, twice bool) {
+func (r *front) add(k *packet.ConnKey, seg *packet.TCP, twice bool) {
 	f := r.follower
-	to := &r.now.shards[f.lingering.partition(&k.key)%uint64(len(r.shards))]
+	to := &r.now.shards[f.lingering.partition(&k.Key)%uint64(len(r.shards))]
 	*to = append(*to, item{key: *k, fed: f.stats.Frames, frame: f.frame, clock: f.clock, twice: twice})
 	if twice {
 		return

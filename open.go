@@ -26,7 +26,7 @@ func (f *TCPStreamFollower) opens(seg *packet.TCP) bool {
 
 // unknown follows a segment of a connection that is no stream yet. Acknowledgements leave a silent record, so that
 // the sender of the first packet seen is the client if this turns out to be a stream in mid-course.
-func (f *TCPStreamFollower) unknown(ref flowtable.Ref, k *keyed, seg *packet.TCP) (flowtable.Ref, bool) {
+func (f *TCPStreamFollower) unknown(ref flowtable.Ref, k *packet.ConnKey, seg *packet.TCP) (flowtable.Ref, bool) {
 	if ref != 0 && (seg.Flags&(packet.SYN|packet.RST) != 0) {
 		f.forget(ref) // of an older connection
 		ref = 0
@@ -36,7 +36,7 @@ func (f *TCPStreamFollower) unknown(ref flowtable.Ref, k *keyed, seg *packet.TCP
 		if ref == 0 {
 			ref = f.add(k, seg)
 		}
-		f.open(ref, k.from, seg)
+		f.open(ref, k.From, seg)
 		return ref, true
 	case ref == 0 && f.cfg.Midstream == MidstreamFollow && seg.Flags&(packet.FIN|packet.RST) == 0:
 		ref = f.add(k, seg)
@@ -47,19 +47,19 @@ func (f *TCPStreamFollower) unknown(ref flowtable.Ref, k *keyed, seg *packet.TCP
 		c := f.table.At(ref)
 		c.last = max(c.last, seg.Time)
 		c.packets++
-		f.hint(c, k.from, seg)
+		f.hint(c, k.From, seg)
 	}
 	return ref, false
 }
 
 // add makes a record for a connection with its first packet.
-func (f *TCPStreamFollower) add(k *keyed, seg *packet.TCP) flowtable.Ref {
+func (f *TCPStreamFollower) add(k *packet.ConnKey, seg *packet.TCP) flowtable.Ref {
 	if f.table.Len() >= f.cfg.Limits.Connections {
 		f.evict()
 	}
-	ref := f.table.Insert(k.hash, &k.key)
+	ref := f.table.Insert(k.Hash, &k.Key)
 	c := f.table.At(ref)
-	c.last, c.client = seg.Time, k.from
+	c.last, c.client = seg.Time, k.From
 	rest := f.table.Rest(ref)
 	rest.opened, rest.first = seg.Number, seg.Time
 	return ref
@@ -324,7 +324,7 @@ func (f *TCPStreamFollower) supersede(ref flowtable.Ref, c *conn, from uint8, se
 	key := *f.table.Key(ref)
 	f.finish(ref, c, EndSuperseded)
 	f.forget(ref)
-	ref = f.add(&keyed{key: key, hash: key.Hash(f.seed), from: syn.side}, &syn.seg)
+	ref = f.add(&packet.ConnKey{Key: key, Hash: key.Hash(f.seed), From: syn.side}, &syn.seg)
 	f.open(ref, syn.side, &syn.seg)
 	c = f.table.At(ref)
 	c.packets = 2 // the SYN and seg

@@ -56,7 +56,7 @@ func (f *TCPStreamFollower) dropAfterReset(ref flowtable.Ref) {
 
 // resume opens the stream of a connection that goes on after a reset: it starts where that one ended, with the same
 // client.
-func (f *TCPStreamFollower) resume(ref flowtable.Ref, k *keyed, seg *packet.TCP) Verdict {
+func (f *TCPStreamFollower) resume(ref flowtable.Ref, k *packet.ConnKey, seg *packet.TCP) Verdict {
 	old, kept := *f.table.At(ref), f.lingering.late[ref]
 	for i := range kept {
 		f.stats.AfterEnd -= old.fresh(kept[i].side, &kept[i].seg)
@@ -80,7 +80,7 @@ func (f *TCPStreamFollower) resume(ref flowtable.Ref, k *keyed, seg *packet.TCP)
 			f.follow(ref, c, kept[i].side, &kept[i].seg)
 		}
 	}
-	f.follow(ref, c, k.from, seg)
+	f.follow(ref, c, k.From, seg)
 	return Opened
 }
 

@@ -24,18 +24,17 @@ func (c *conn) ahead(from uint8, seq uint32) (distance int64, near bool) {
 
 // windowScale returns the shift that a SYN's options announce (RFC 7323 §2.2), 0 for none.
 func windowScale(options []byte) uint8 {
-	for len(options) > 1 && options[0] != 0 {
-		n := 1
-		if options[0] != 1 {
-			n = int(options[1])
-		}
-		if n < 1 || n > len(options) || options[0] != 1 && n < 2 {
+	for i := 0; i+2 < len(options); {
+		switch kind, n := options[i], int(options[i+1]); {
+		case kind == 1:
+			i++
+		case kind == 0, n < 2:
 			return 0
+		case kind == 3 && n == 3:
+			return min(options[i+2], 14)
+		default:
+			i += n
 		}
-		if options[0] == 3 && n == 3 {
-			return min(options[2], 14)
-		}
-		options = options[n:]
 	}
 	return 0
 }
@@ -92,26 +91,52 @@ func (f *TCPStreamFollower) follow(ref flowtable.Ref, c *conn, from uint8, seg *
 	return v
 }
 
-// inOrder follows a segment of the plainest kind, which is most of them: on an established connection where nothing
-// waits, the next bytes or none, acknowledging nothing that was not seen. It reports false, and has done nothing, when
-// the segment is of another kind.
-func (f *TCPStreamFollower) inOrder(ref flowtable.Ref, c *conn, from uint8, seg *packet.TCP) (Verdict, bool) {
-	s, peer := &c.side[from], &c.side[from^1]
-	if c.flags != connAnnounced|connEstablished || seg.Flags&(packet.SYN|packet.FIN|packet.RST|packet.ACK|packet.URG) != packet.ACK ||
-		s.flags&^(synSeen|ackKnown) != known || !peer.has(known|ackKnown) || s.Ref != 0 || seg.Missing != 0 ||
-		seg.Seq != s.seqAt(s.Next) || int32(seg.Ack-peer.acked) < 0 || int32(peer.seqAt(peer.Next)-seg.Ack) < 0 {
-		return 0, false
+// meet counts a packet at time t.
+func (c *conn) meet(t int64) {
+	c.last = max(c.last, t)
+	if c.packets++; c.packets == 0 {
+		c.packets-- // saturate
 	}
-	peer.acked = seg.Ack
-	n := len(seg.Payload)
-	if n == 0 {
-		return Control, true
+}
+
+// awaits reports whether a segment that was captured whole is of the plainest kind, which is most of them: on an
+// established connection where nothing waits, the next bytes or none, acknowledging nothing that was not seen.
+func (c *conn) awaits(from uint8, flags packet.TCPFlags, seq, ack uint32) bool {
+	s, peer := &c.side[from&1], &c.side[from&1^1]
+	return c.flags == connAnnounced|connEstablished && flags&(packet.SYN|packet.RST|packet.ACK|packet.URG) == packet.ACK &&
+		s.flags&^(synSeen|ackKnown) == known && s.Ref == 0 && seq == s.seqAt(s.Next) &&
+		peer.has(known) && int32(ack-peer.acked) >= 0 && (int32(peer.seqAt(peer.Next)-ack) >= 0 || ack == peer.fin+1 && peer.done())
+}
+
+// next follows a segment that its connection awaits.
+func (f *TCPStreamFollower) next(ref flowtable.Ref, c *conn, from uint8, flags packet.TCPFlags, payload []byte, o reassemble.Origin) Verdict {
+	f.last = ref
+	c.meet(o.Time)
+	s, peer := &c.side[from&1], &c.side[from&1^1]
+	peer.acked = o.Ack
+	peer.flags |= ackKnown
+	v := Control
+	if len(payload) > 0 {
+		v = Data
+		off := s.Next
+		s.Next += uint64(len(payload))
+		f.deliver(ref, c, from, off, payload, o)
+		if len(f.stops) > 0 {
+			f.settleStopsIn(ref, c)
+		}
 	}
-	off := s.Next
-	s.Next += uint64(n)
-	f.deliver(ref, c, from, off, seg.Payload, reassemble.Origin{Time: seg.Time, Packet: seg.Number, Seq: seg.Seq, Ack: seg.Ack})
-	f.settleStopsIn(ref, c)
-	return Data, true
+	if flags&packet.FIN != 0 && !c.has(connEnded) {
+		s.set(finSeen)
+		s.fin = s.seqAt(s.Next)
+		f.schedule(ref, c)
+		if f.finished(c) {
+			f.finish(ref, c, EndFIN)
+			if v == Control {
+				v = Closed
+			}
+		}
+	}
+	return v
 }
 
 // bytes follows the payload and the FIN of a segment whose side has a start.
@@ -365,7 +390,7 @@ func (f *TCPStreamFollower) deliver(ref flowtable.Ref, c *conn, from uint8, off 
 		st := f.stream(ref)
 		f.chunk, f.chunkOf = Chunk{d, off, b, o}, st
 		f.data(st)
-		f.chunk, f.chunkOf = Chunk{}, nil
+		f.chunkOf = nil
 	}
 }
 

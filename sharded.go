@@ -220,15 +220,15 @@ func (s *shard[T]) follow(r *round) {
 	for len(items) > 0 {
 		n := min(len(items), batchSize)
 		for i := range n {
-			f.keys[i] = items[i].key
+			f.batch[i].Hash = items[i].key.Hash
 		}
-		f.fetch(f.keys[:n])
+		f.fetch(n)
 		for i := range n {
 			for len(steps) > 0 && steps[0].fed <= items[i].fed {
 				s.step(&steps[0])
 				steps = steps[1:]
 			}
-			s.item(&f.keys[i], &items[i])
+			s.item(&items[i])
 		}
 		items = items[n:]
 	}
@@ -256,15 +256,15 @@ func (s *shard[T]) step(st *step) {
 }
 
 // item follows a segment.
-func (s *shard[T]) item(k *keyed, it *item) {
+func (s *shard[T]) item(it *item) {
 	f := s.follower
 	f.frame, f.clock, f.last = it.frame, it.clock, 0
 	s.journal.place = place{fed: it.fed, phase: phasePacket}
 	if it.twice {
-		f.capturedTwice(k)
+		f.capturedTwice(&it.key)
 		return
 	}
-	f.count(f.segment(k, &it.seg))
+	f.count(f.segment(&it.key, &it.seg))
 	s.settle(it.fed)
 }
 

@@ -3,7 +3,6 @@ package packet
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
 	"strconv"
 )
 
@@ -57,10 +56,9 @@ func (c *checksumJudge) wants(flags TCPFlags, data int) bool {
 	return false
 }
 
-// verify returns the verdict on the TCP segment (or its whole datagram) that was sent under key.
-func (c *checksumJudge) verify(key *FlowKey, segment []byte) ChecksumState {
-	pseudo := uint64(key.proto) + uint64(len(segment))
-	addrs := addressSum(key)
+// verify returns the verdict on the TCP segment (or its whole datagram) that was sent between addresses of a sum.
+func (c *checksumJudge) verify(addrs uint64, proto uint8, segment []byte) ChecksumState {
+	pseudo := uint64(proto) + uint64(len(segment))
 	if fold(onesSum(segment)+addrs+pseudo) == 0xffff {
 		c.count(false)
 		return ChecksumGood
@@ -69,7 +67,7 @@ func (c *checksumJudge) verify(key *FlowKey, segment []byte) ChecksumState {
 		return ChecksumBad
 	}
 	field := binary.BigEndian.Uint16(segment[16:])
-	full, short := fold(addrs+pseudo), fold(addrs+uint64(key.proto))
+	full, short := fold(addrs+pseudo), fold(addrs+uint64(proto))
 	if field == 0 || field == full || field == ^full || field == short || field == ^short {
 		return ChecksumOffloaded
 	}
@@ -125,14 +123,26 @@ func onesSum(b []byte) uint64 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[56:64]), carry)
 		b = b[64:]
 	}
-	for len(b) >= 8 {
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
+	sum = half(sum) + carry // from here on there are too few words to overflow
+	for len(b) >= 16 {
+		sum += uint64(binary.LittleEndian.Uint32(b[0:4])) + uint64(binary.LittleEndian.Uint32(b[4:8])) +
+			uint64(binary.LittleEndian.Uint32(b[8:12])) + uint64(binary.LittleEndian.Uint32(b[12:16]))
+		b = b[16:]
+	}
+	if len(b) >= 8 {
+		sum += uint64(binary.LittleEndian.Uint32(b[0:4])) + uint64(binary.LittleEndian.Uint32(b[4:8]))
 		b = b[8:]
 	}
-	var tail uint64
-	for _, v := range slices.Backward(b) {
-		tail = tail<<8 | uint64(v)
+	if len(b) >= 4 {
+		sum += uint64(binary.LittleEndian.Uint32(b))
+		b = b[4:]
 	}
-	sum, carry = bits.Add64(sum, tail, carry) // tail has 7 bytes at most: where this overflows, sum is small
-	return uint64(bits.ReverseBytes16(fold(sum + carry)))
+	if len(b) >= 2 {
+		sum += uint64(binary.LittleEndian.Uint16(b))
+		b = b[2:]
+	}
+	if len(b) > 0 {
+		sum += uint64(b[0])
+	}
+	return uint64(bits.ReverseBytes16(fold(sum)))
 }

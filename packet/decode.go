@@ -44,7 +44,8 @@ type DecoderStats struct {
 // A Decoder is not safe for concurrent use.
 type Decoder struct {
 	stats    DecoderStats
-	plains   uint64 // frames that plain decoded, not yet in stats
+	plains   uint64 // plain frames, not in stats,
+	verified uint64 // and those of them with a verdict on their checksum, which is
 	checksum checksumJudge
 	tunnels  TunnelSet
 	keys     bool // KeyVLAN or KeyTunnel
@@ -77,7 +78,9 @@ func NewDecoder(cfg *DecoderConfig) (*Decoder, error) {
 // Stats returns the counters so far.
 func (d *Decoder) Stats() DecoderStats {
 	s := d.stats
+	s.Frames += d.plains
 	s.Status[OK] += d.plains
+	s.Checksums[ChecksumUnchecked] += d.plains - d.verified
 	for _, kind := range [...]LayerKind{LayerEthernet, LayerIPv4, LayerTCP} {
 		s.Layers[kind] += d.plains
 	}
@@ -91,10 +94,10 @@ func (d *Decoder) Stats() DecoderStats {
 // never payload. An IPv4 total length or IPv6 payload length of 0 (segmentation offload, jumbograms) means all that
 // the frame had on the wire.
 func (d *Decoder) Decode(f *Frame, p *Packet) {
-	d.stats.Frames++
 	if d.plain(f, p) {
 		return
 	}
+	d.stats.Frames++
 	p.nlayers, p.ips = 0, 0
 	var w walk
 	w.start(d, f, p)

@@ -38,6 +38,7 @@ func FuzzDecode(f *testing.F) {
 			require.Equal(t, again.Proto, p.Proto)
 		}
 		checkInner(t, d, frame, p)
+		checkPlain(t, frame)
 		if p.Status == packet.Fragment {
 			g.Add(frame, p)
 			if whole, ok := g.Add(frame, p); ok {
@@ -54,7 +55,6 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// check holds for every decoded packet.
 // checkInner checks that an IPv4 packet is the same without its Ethernet header: most frames are decoded in one step,
 // see plain, but not when they start with an IP header.
 func checkInner(t *testing.T, d *packet.Decoder, f *packet.Frame, p *packet.Packet) {
@@ -88,6 +88,7 @@ func checkInner(t *testing.T, d *packet.Decoder, f *packet.Frame, p *packet.Pack
 	}
 }
 
+// check holds for every decoded packet.
 func check(t *testing.T, f *packet.Frame, p *packet.Packet) {
 	t.Helper()
 	wire := max(f.Length, len(f.Data))

@@ -148,12 +148,9 @@ func (k *FlowKey) less() bool {
 // CanonicalTo stores in dst what Canonical returns. dst must not be k.
 func (k *FlowKey) CanonicalTo(dst *FlowKey) (reversed bool) {
 	dst.tunnel, dst.vlan, dst.proto, dst.version = k.tunnel, k.vlan, k.proto, k.version
-	if k.version == 4 { // without a branch: whether a packet is from the smaller address is as good as random
-		from, to := k.src[1]<<16|uint64(k.ports>>16), k.dst[1]<<16|uint64(k.ports&0xffff)
-		larger := (to - from) >> 63 // 1 if from is
-		swap := (k.src[1] ^ k.dst[1]) & -larger
-		dst.src, dst.dst = [2]uint64{0, k.src[1] ^ swap}, [2]uint64{0, k.dst[1] ^ swap}
-		dst.ports = bits.RotateLeft32(k.ports, int(larger)<<4)
+	if k.version == 4 {
+		low, high, ports, larger := order4(k.src[1], k.dst[1], k.ports)
+		dst.src, dst.dst, dst.ports = [2]uint64{0, low}, [2]uint64{0, high}, ports
 		return larger != 0
 	}
 	if k.less() {
@@ -164,6 +161,15 @@ func (k *FlowKey) CanonicalTo(dst *FlowKey) (reversed bool) {
 	return true
 }
 
+// order4 exchanges source and destination if the source is the larger, and returns 1 then. It does without a branch:
+// whether a packet is from the smaller address is as good as random.
+func order4(src, dst uint64, ports uint32) (low, high uint64, ordered uint32, larger uint64) {
+	from, to := src<<16|uint64(ports>>16), dst<<16|uint64(ports&0xffff)
+	larger = (to - from) >> 63
+	swap := (src ^ dst) & -larger
+	return src ^ swap, dst ^ swap, bits.RotateLeft32(ports, int(larger)<<4), larger
+}
+
 // Equal reports whether two keys are the same, as == does, faster.
 func (k *FlowKey) Equal(other *FlowKey) bool {
 	return (k.src[0]^other.src[0])|(k.src[1]^other.src[1])|(k.dst[0]^other.dst[0])|(k.dst[1]^other.dst[1])|
@@ -171,14 +177,44 @@ func (k *FlowKey) Equal(other *FlowKey) bool {
 		uint64(k.proto^other.proto)|uint64(k.version^other.version) == 0
 }
 
-// Hash returns a 64-bit hash under seed, equal for equal keys. It is not symmetric: hash the canonical key.
+// Hash returns a 64-bit hash under seed, equal for equal keys. It is not symmetric: hash the canonical key. Whoever does
+// not know the seed can't choose keys that collide.
 func (k *FlowKey) Hash(seed uint64) uint64 {
-	tail := uint64(k.ports) | uint64(k.vlan)<<32 | uint64(k.proto)<<48 | uint64(k.version)<<56
-	h := mix(seed^k.src[1]^uint64(k.tunnel)<<32, k.dst[1]^0x9e3779b97f4a7c15)
+	h := hashPair(seed, k.src[1], k.dst[1])
 	if k.version == 6 {
-		h = mix(h^k.src[0], k.dst[0]^0xd6e8feb86659fd93)
+		h = hashPair(h, k.src[0], k.dst[0])
 	}
-	return mix(h^tail, seed|1)
+	return hashTail(seed, h^uint64(k.tunnel)<<32, tail(k.ports, k.vlan, k.proto, k.version))
+}
+
+// hashPair needs a seed in both factors: one that an address can make 0 would hide the other.
+func hashPair(seed, src, dst uint64) uint64 {
+	return mix(seed^src, bits.RotateLeft64(seed, 32)^dst^0x9e3779b97f4a7c15)
+}
+
+func hashTail(seed, h, tail uint64) uint64 { return mix(h^tail, seed|1) }
+
+func tail(ports uint32, vlan uint16, proto, version uint8) uint64 {
+	return uint64(ports) | uint64(vlan)<<32 | uint64(proto)<<48 | uint64(version)<<56
+}
+
+// ConnKey names a connection, with who sends.
+type ConnKey struct {
+	// Key is canonical: the same for both directions.
+	Key FlowKey
+	// Hash is that of Key.
+	Hash uint64
+	// From is the side that sends: 0 if it is the source in Key, else 1.
+	From uint8
+}
+
+// Set makes c the connection of packets with the given key, hashed under seed.
+func (c *ConnKey) Set(key *FlowKey, seed uint64) {
+	c.From = 0
+	if key.CanonicalTo(&c.Key) {
+		c.From = 1
+	}
+	c.Hash = c.Key.Hash(seed)
 }
 
 // String returns "src > dst proto N".

@@ -119,16 +119,6 @@ func (t *Table[K, R, C]) Rest(ref Ref) *C { return &t.rest(ref).record }
 // Key returns the key of the record that ref names.
 func (t *Table[K, R, C]) Key(ref Ref) *K { return &t.entry(ref).key }
 
-// Peek is Key for a ref that may name no record any more: it returns nil, or a key that is zero, or another record's.
-func (t *Table[K, R, C]) Peek(ref Ref) *K {
-	i := uint32(ref) - 1
-	ch := t.chunks[i>>chunkBits]
-	if ch == nil {
-		return nil
-	}
-	return &ch.entries[i&(chunkLen-1)].key
-}
-
 // Remove deletes the record that ref names, with its timer.
 func (t *Table[K, R, C]) Remove(ref Ref) {
 	t.Cancel(ref)

@@ -96,14 +96,16 @@ func (r *Reader) startPcap() error {
 // so that the frames before it get out.
 func (r *Reader) readPcap(b *packet.Batch) error {
 	var (
-		h         = r.pcap
+		h         = &r.pcap
+		odd       = h.big || h.signed || h.lengths != lengthsInOrder
 		buf       = r.buf[:r.end]
 		frames    = b.Frames[:packet.BatchSize]
 		pos, n    = r.pos, 0
-		number    = r.before + r.frames
 		maxFrame  = uint32(r.cfg.MaxFrame)
-		link      = r.info.Link
 		recordLen = h.record
+		number    = r.before + r.frames + 1
+		link      = r.info.Link
+		mult      = h.mult
 	)
 	for n < len(frames) {
 		if len(buf)-pos < recordLen {
@@ -111,14 +113,10 @@ func (r *Reader) readPcap(b *packet.Batch) error {
 			break
 		}
 		rec := buf[pos : pos+pcapRecordLen]
-		sec, frac := binary.LittleEndian.Uint32(rec), binary.LittleEndian.Uint32(rec[4:])
+		t := int64(binary.LittleEndian.Uint32(rec))*1e9 + int64(binary.LittleEndian.Uint32(rec[4:]))*mult
 		caplen, length := binary.LittleEndian.Uint32(rec[8:]), binary.LittleEndian.Uint32(rec[12:])
-		if h.big {
-			sec, frac = bits.ReverseBytes32(sec), bits.ReverseBytes32(frac)
-			caplen, length = bits.ReverseBytes32(caplen), bits.ReverseBytes32(length)
-		}
-		if h.lengths != lengthsInOrder && (h.lengths == lengthsSwapped || caplen > length) {
-			caplen, length = length, caplen
+		if odd {
+			t, caplen, length = h.fields(rec)
 		}
 		if caplen > maxFrame {
 			if n == 0 {
@@ -126,29 +124,43 @@ func (r *Reader) readPcap(b *packet.Batch) error {
 			}
 			break
 		}
-		next := pos + recordLen + int(caplen)
+		start := pos + recordLen
+		next := start + int(caplen)
 		if next > len(buf) {
 			r.need = next - pos
 			break
 		}
 		f := &frames[n]
-		n++
-		f.Data = buf[pos+recordLen : next : next]
-		if h.signed {
-			f.Time = signedTime(int32(sec), int32(frac), h.mult)
-		} else {
-			f.Time = int64(sec)*1e9 + int64(frac)*h.mult
-		}
+		f.Data = buf[start:next:next]
+		f.Time = t
 		f.Number = number + uint64(n)
 		f.Length = wireLength(length)
 		f.Link = link
 		f.Interface = 0
 		pos = next
+		n++
 	}
 	b.Frames = frames[:n]
 	r.pos = pos
 	r.frames += uint64(n)
 	return nil
+}
+
+// fields returns what the header of a record says: its time and the lengths of its frame, captured and on the wire.
+func (h *pcapState) fields(rec []byte) (t int64, caplen, length uint32) {
+	sec, frac := binary.LittleEndian.Uint32(rec), binary.LittleEndian.Uint32(rec[4:])
+	caplen, length = binary.LittleEndian.Uint32(rec[8:]), binary.LittleEndian.Uint32(rec[12:])
+	if h.big {
+		sec, frac = bits.ReverseBytes32(sec), bits.ReverseBytes32(frac)
+		caplen, length = bits.ReverseBytes32(caplen), bits.ReverseBytes32(length)
+	}
+	if h.lengths == lengthsSwapped || h.lengths == lengthsMaybe && caplen > length {
+		caplen, length = length, caplen
+	}
+	if h.signed {
+		return signedTime(int32(sec), int32(frac), h.mult), caplen, length
+	}
+	return int64(sec)*1e9 + int64(frac)*h.mult, caplen, length
 }
 
 // signedTime is the time of a record read as libpcap reads it on its way to NFStream: see Config.SignedSeconds.
