@@ -110,6 +110,9 @@ func (f *TCPStreamFollower) over(ref flowtable.Ref, c *conn) {
 	c.set(connEnded)
 	c.last = f.clock
 	f.detach(ref)
+	if f.closed { // no packet comes any more, and the table goes as a whole
+		return
+	}
 	f.schedule(ref, c)
 	f.linger(ref)
 }

@@ -26,11 +26,14 @@ func (h *handles) at(ref flowtable.Ref) *TCPStream {
 	if c >= len(h.chunks) || h.chunks[c] == nil {
 		return nil
 	}
-	if st := &h.chunks[c].first[i]; st.f != nil {
-		return st
+	chunk := h.chunks[c]
+	if chunk.later != nil {
+		if st := chunk.later[i]; st != nil {
+			return st
+		}
 	}
-	if later := h.chunks[c].later; later != nil {
-		return later[i]
+	if st := &chunk.first[i]; st.f != nil {
+		return st
 	}
 	return nil
 }
