@@ -32,8 +32,8 @@ func (f *TCPStreamFollower) FeedBatch(b *packet.Batch, verdicts []Verdict) {
 		} else {
 			f.followBatch(frames, verdicts[start:start+len(frames)])
 		}
-		f.show()
 	}
+	f.show()
 	if b.Clock != 0 {
 		f.advance(b.Clock)
 		f.settleOthers()
@@ -121,7 +121,7 @@ func (f *TCPStreamFollower) ready(i int, fr *packet.Frame, r *packet.Plain) Verd
 		return f.count(BadChecksum)
 	}
 	if ref := f.table.Near(r.Hash); ref != 0 && !f.diverts {
-		if c := f.table.At(ref); r.Is(f.table.Key(ref)) {
+		if key, c := f.table.Entry(ref); r.Is(key) {
 			flags, seq, ack := r.Segment(fr)
 			switch {
 			case c.awaits(r.From, flags, seq, ack):

@@ -125,16 +125,26 @@ func (f *TCPStreamFollower) next(ref flowtable.Ref, c *conn, from uint8, flags p
 			f.settleStopsIn(ref, c)
 		}
 	}
-	if flags&packet.FIN != 0 && !c.has(connEnded) {
-		s.set(finSeen)
-		s.fin = s.seqAt(s.Next)
+	if flags&packet.FIN != 0 {
+		return f.nextFIN(ref, c, s, v)
+	}
+	return v
+}
+
+// nextFIN follows the FIN of a segment that came in order; v is what its payload came to.
+func (f *TCPStreamFollower) nextFIN(ref flowtable.Ref, c *conn, s *side, v Verdict) Verdict {
+	if c.has(connEnded) {
+		return v
+	}
+	s.set(finSeen)
+	s.fin = s.seqAt(s.Next)
+	if !f.finished(c) {
 		f.schedule(ref, c)
-		if f.finished(c) {
-			f.finish(ref, c, EndFIN)
-			if v == Control {
-				v = Closed
-			}
-		}
+		return v
+	}
+	f.finish(ref, c, EndFIN)
+	if v == Control {
+		return Closed
 	}
 	return v
 }

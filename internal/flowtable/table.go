@@ -119,6 +119,12 @@ func (t *Table[K, R, C]) Rest(ref Ref) *C { return &t.rest(ref).record }
 // Key returns the key of the record that ref names.
 func (t *Table[K, R, C]) Key(ref Ref) *K { return &t.entry(ref).key }
 
+// Entry is Key and At.
+func (t *Table[K, R, C]) Entry(ref Ref) (*K, *R) {
+	e := t.entry(ref)
+	return &e.key, &e.record
+}
+
 // Remove deletes the record that ref names, with its timer.
 func (t *Table[K, R, C]) Remove(ref Ref) {
 	t.Cancel(ref)
