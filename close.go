@@ -179,18 +179,18 @@ func (f *TCPStreamFollower) detach(ref flowtable.Ref) {
 	if st == nil {
 		return
 	}
-	if st.more != nil {
-		f.payload -= len(st.more.payload[0].bytes) + len(st.more.payload[1].bytes)
-		if h := st.more.history; h != nil {
+	if more := st.extra(); more != nil {
+		f.payload -= len(more.payload[0].bytes) + len(more.payload[1].bytes)
+		if h := more.history; h != nil {
 			f.history -= len(h[0].buf) + len(h[1].buf)
 		}
-		if t := st.more.origins; t != nil {
+		if t := more.origins; t != nil {
 			f.runs -= len(t[0].runs) + len(t[1].runs)
 		}
-		for i := range st.more.refused {
-			f.buffered -= len(st.more.refused[i].seg.Payload)
+		for i := range more.refused {
+			f.buffered -= len(more.refused[i].seg.Payload)
 		}
-		for _, far := range st.more.far {
+		for _, far := range more.far {
 			if far != nil {
 				f.buffered -= len(far.Payload)
 			}

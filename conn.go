@@ -141,7 +141,7 @@ func (f *TCPStreamFollower) addrOf(ref flowtable.Ref, side int) netip.AddrPort {
 // extraOf returns the extra part of a connection if it has one.
 func (f *TCPStreamFollower) extraOf(ref flowtable.Ref) *extra {
 	if st := f.streams.at(ref); st != nil {
-		return st.more
+		return st.extra()
 	}
 	return nil
 }

@@ -49,6 +49,31 @@ func TestHalfOpenConnections(t *testing.T) {
 	runtime.KeepAlive(f)
 }
 
+// What a user attaches costs a stream little more than itself.
+func TestAttachedValues(t *testing.T) {
+	const n = 20_000
+	cost := func(attach bool) int64 {
+		value := new(int)
+		f, err := tcpfollow.New(nil, nil, &tcpfollow.Config{OnOpen: func(s *tcpfollow.TCPStream) {
+			if attach {
+				s.SetUser(value)
+				require.Same(t, value, s.User())
+			}
+			require.Empty(t, s.ClientPayload())
+			require.Empty(t, s.Gaps(client))
+			require.False(t, s.Truncated(client))
+		}})
+		require.NoError(t, err)
+		before := heap()
+		for i := range n {
+			f.FeedSegment(keyOf(i), packet.TCP{Time: pktgen.Start, Flags: packet.SYN})
+		}
+		defer runtime.KeepAlive(f)
+		return heap() - before
+	}
+	require.Less(t, cost(true)-cost(false), int64(n*(24+40)), "and a handle")
+}
+
 // A batch may hold packets of connections that its first packet ends, and whose memory is given back with them.
 func TestBatchOutlivesConnections(t *testing.T) {
 	const n = 20_000

@@ -59,10 +59,10 @@ func (f *TCPStreamFollower) trace(st *TCPStream, d packet.Direction, off uint64,
 
 // originsOf returns what is kept of a direction, nil if nothing is.
 func (s *TCPStream) originsOf(d packet.Direction) []run {
-	if s.f == nil || s.more == nil || s.more.origins == nil {
-		return nil
+	if more := s.extra(); more != nil && more.origins != nil {
+		return more.origins[d].runs
 	}
-	return s.more.origins[d].runs
+	return nil
 }
 
 // segment returns a run as users see it.

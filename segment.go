@@ -417,7 +417,7 @@ func (f *TCPStreamFollower) keep(ref flowtable.Ref, d packet.Direction, off uint
 	if !f.cfg.Incremental {
 		f.accumulate(st, d, b)
 	}
-	if f.cfg.History > 0 && (f.cfg.Incremental || st.more.payload[d].truncated) {
+	if f.cfg.History > 0 && (f.cfg.Incremental || st.extra().payload[d].truncated) {
 		f.remember(st, d, off, b)
 	}
 	if f.cfg.Origins {

@@ -18,12 +18,17 @@ import (
 type TCPStream struct {
 	f    *TCPStreamFollower // nil after the end
 	ref  flowtable.Ref
-	more *extra // made by need
+	more *attached // made by need
+}
+
+// attached is what hangs on a stream: often no more than what the user attached.
+type attached struct {
+	user  any
+	extra *extra // made by need
 }
 
 // extra is what only some streams need.
 type extra struct {
-	user    any
 	payload [2]payload // by direction
 	held    []heldSegment
 	heldAt  int64
@@ -290,24 +295,36 @@ func (s *TCPStream) ClientPayload() []byte { return s.payloadOf(packet.ClientToS
 func (s *TCPStream) ServerPayload() []byte { return s.payloadOf(packet.ServerToClient) }
 
 func (s *TCPStream) payloadOf(d packet.Direction) []byte {
-	if s.f == nil || s.more == nil {
+	if more := s.extra(); more != nil {
+		return more.payload[d].bytes
+	}
+	return nil
+}
+
+// extra returns the stream's extra part, nil if it has none.
+func (s *TCPStream) extra() *extra {
+	if s.more == nil {
 		return nil
 	}
-	return s.more.payload[d].bytes
+	return s.more.extra
 }
 
 // needs returns the stream's extra part, making it if there is none.
 func (s *TCPStream) needs() *extra {
 	if s.more == nil {
-		s.more = new(extra)
+		s.more = new(attached)
 	}
-	return s.more
+	if s.more.extra == nil {
+		s.more.extra = new(extra)
+	}
+	return s.more.extra
 }
 
 // Truncated reports whether the accumulated payload of a direction stops short, because of Limits.Payload or
 // Limits.TotalPayload.
 func (s *TCPStream) Truncated(d packet.Direction) bool {
-	return s.f != nil && s.more != nil && s.more.payload[d].truncated
+	more := s.extra()
+	return more != nil && more.payload[d].truncated
 }
 
 // Buffered returns readers over ClientPayload and ServerPayload. They see what was there when they were made, and
@@ -319,10 +336,10 @@ func (s *TCPStream) Buffered() (client, server io.Reader) {
 // Gaps returns what is missing of a direction so far, in order, adjacent gaps merged, as many as Limits.Gaps allows.
 // Retained: the caller must not modify it.
 func (s *TCPStream) Gaps(d packet.Direction) []Gap {
-	if s.f == nil || s.more == nil {
-		return nil
+	if more := s.extra(); more != nil {
+		return more.payload[d].gaps
 	}
-	return s.more.payload[d].gaps
+	return nil
 }
 
 // Info returns the stream's facts.
@@ -336,7 +353,7 @@ func (s *TCPStream) Info() StreamInfo {
 		ID: rest.id, Client: s.Client(), Server: s.Server(), Start: c.start, End: c.end, Opened: rest.opened,
 		First: timestamp(rest.first), Last: timestamp(c.last), Packets: uint64(c.packets),
 	}
-	more := s.more
+	more := s.extra()
 	if more == nil {
 		more = new(extra)
 	}
@@ -362,14 +379,18 @@ func (s *TCPStream) Snapshot() Snapshot {
 
 // SetUser attaches a value to the stream, until its end.
 func (s *TCPStream) SetUser(v any) {
-	if s.f != nil {
-		s.needs().user = v
+	if s.f == nil {
+		return
 	}
+	if s.more == nil {
+		s.more = new(attached)
+	}
+	s.more.user = v
 }
 
 // User returns the value attached with SetUser.
 func (s *TCPStream) User() any {
-	if s.f == nil || s.more == nil {
+	if s.more == nil {
 		return nil
 	}
 	return s.more.user
