@@ -78,6 +78,23 @@ func TestFlowKeyParts(t *testing.T) {
 	require.Equal(t, netip.MustParseAddrPort("[fe80::1]:1"), packet.NewFlowKey(netip.MustParseAddrPort("[fe80::1%eth0]:1"), server6, 6).Src(), "no zone")
 }
 
+// No address hides the other one, whatever constants the hash has: here those that it had, and 0.
+func TestFlowKeyHashOfChosenAddresses(t *testing.T) {
+	for _, dst := range []string{"2001:db8::9e37:79b9:7f4a:7c15", "9e37:79b9:7f4a:7c15::", "d6e8:feb8:6659:fd93::", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"} {
+		seen := map[uint64]bool{}
+		for i := range 2000 {
+			src := netip.AddrFrom16([16]byte{0x20, 1, 6: byte(i >> 8), 7: byte(i), 14: byte(i), 15: byte(i >> 8)})
+			for _, k := range []packet.FlowKey{
+				packet.NewFlowKey(netip.AddrPortFrom(src, 1), netip.AddrPortFrom(netip.MustParseAddr(dst), 2), packet.ProtoTCP),
+				packet.NewFlowKey(netip.AddrPortFrom(netip.MustParseAddr(dst), 2), netip.AddrPortFrom(src, 1), packet.ProtoTCP),
+			} {
+				seen[k.Hash(77)] = true
+			}
+		}
+		require.Len(t, seen, 4000, dst)
+	}
+}
+
 // Tuples that a 32-bit hash would merge stay apart, and spread evenly.
 func TestFlowKeyHash(t *testing.T) {
 	seen := map[uint64]bool{}
