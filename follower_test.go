@@ -520,7 +520,7 @@ func TestPacketOfBatch(t *testing.T) {
 					p := f.Packet()
 					of := fmt.Sprint(p.Number, p.Time, p.Status, p.Layers())
 					if p.IsTCP() {
-						of += fmt.Sprint(p.Key, p.Checksum, p.Payload, p.TCP)
+						of += fmt.Sprintf("%v %v %q %v", p.Key, p.Checksum, p.Payload, p.TCP)
 					}
 					packets = append(packets, of)
 					require.Same(t, p, f.Packet())
