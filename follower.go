@@ -253,10 +253,8 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *packet
 	if p.Number == 0 {
 		p.Number, p.TCP.Number = f.stats.Frames, f.stats.Frames
 	}
-	f.frame, f.last = p.Number, 0
-	if p.Time > f.clock {
-		f.advance(p.Time)
-	}
+	f.frame, f.current, f.plain, f.last = p.Number, p, 0, 0
+	f.advance(p.Time)
 	for p.Status == packet.Fragment { // more than once: a datagram may hold a fragment of a tunnelled one
 		datagram, ok := f.defrag.Add(fr, p)
 		if !ok {
@@ -266,7 +264,7 @@ func (f *TCPStreamFollower) packet(fr *packet.Frame, p *packet.Packet, k *packet
 		f.decoder.DecodeDatagram(fr, p)
 		p.Number, p.TCP.Number = f.frame, f.frame
 	}
-	f.current, f.plain = p, 0
+	f.current = p
 	switch {
 	case p.IsTCP():
 		if p.Checksum == packet.ChecksumBad {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/netip"
 	"slices"
 	"strconv"
 	"testing"
@@ -500,23 +501,33 @@ func TestDeterminism(t *testing.T) {
 	require.Contains(t, first, "#29 end timeout")
 }
 
-// Packet returns the same in a callback whether frames come one by one or in batches, and after the call the last one.
+// Packet returns the same in a callback whether frames come one by one or in batches, and after the call the last one. In
+// the callback for a timeout it is the packet whose time brought that about.
 func TestPacketOfBatch(t *testing.T) {
-	frames := talk().Frames()
-	frames = append(frames, arp())
-	tagged := packet.Frame{Data: slices.Concat(frames[3].Data[:12], []byte{0x81, 0, 0, 5}, frames[3].Data[12:]), Link: packet.LinkEthernet, Time: frames[3].Time}
-	frames = slices.Insert(frames, 4, tagged)
-	for name, numbered := range map[string]bool{"numbered": true, "unnumbered": false} {
+	alone := pktgen.Segment(pktgen.Start, netip.MustParseAddrPort("192.0.2.9:9"), netip.MustParseAddrPort("198.51.100.2:80"), pktgen.TCP{Flags: packet.SYN}, nil)
+	for name, tc := range map[string]struct{ numbered, tagged bool }{
+		"numbered": {true, false}, "unnumbered": {false, false}, "tagged": {true, true}, "unnumbered and tagged": {false, true},
+	} {
 		t.Run(name, func(t *testing.T) {
+			frames := append([]packet.Frame{alone}, talk().Frames()...)
+			frames = append(frames, arp())
+			if tc.tagged {
+				b := frames[4].Data
+				frames[4].Data = slices.Concat(b[:12], []byte{0x81, 0, 0, 5}, b[12:])
+				frames[4].Length = len(frames[4].Data)
+			}
 			for i := range frames {
 				frames[i].Number = 0
-				if numbered {
+				if tc.numbered {
 					frames[i].Number = uint64(i + 1)
+				}
+				if i >= 4 {
+					frames[i].Time += int64(time.Hour)
 				}
 			}
 			follow := func(n int) (packets []string) {
 				var f *tcpfollow.TCPStreamFollower
-				show := func() {
+				show := func(*tcpfollow.TCPStream) {
 					p := f.Packet()
 					of := fmt.Sprint(p.Number, p.Time, p.Status, p.Layers())
 					if p.IsTCP() {
@@ -524,8 +535,9 @@ func TestPacketOfBatch(t *testing.T) {
 					}
 					packets = append(packets, of)
 					require.Same(t, p, f.Packet())
+					require.Equal(t, f.Frame(), p.Number)
 				}
-				f, err := tcpfollow.New(func(*tcpfollow.TCPStream) { show() }, func(*tcpfollow.TCPStream) { show() }, nil)
+				f, err := tcpfollow.New(show, show, nil)
 				require.NoError(t, err)
 				for part := range slices.Chunk(frames, n) {
 					if n == 1 {
@@ -534,11 +546,13 @@ func TestPacketOfBatch(t *testing.T) {
 						f.FeedBatch(&packet.Batch{Frames: part}, nil)
 					}
 				}
-				show()
+				require.Equal(t, uint64(1), f.Stats().Ends[tcpfollow.EndTimeout])
+				show(nil)
 				return packets
 			}
 			want := follow(1)
-			require.Greater(t, len(want), 2)
+			require.Len(t, want, 4, "a timeout, data of both sides, and the last")
+			require.Contains(t, want[0], fmt.Sprint(5, frames[4].Time))
 			for _, n := range []int{2, 3, 7, len(frames)} {
 				require.Equal(t, want, follow(n), "batches of %d", n)
 			}
