@@ -56,14 +56,14 @@ func (f *TCPStreamFollower) linger(ref flowtable.Ref) {
 		return
 	}
 	oldest := &ring.at[ring.next]
-	if f.table.Live(oldest.ref) && f.table.Rest(oldest.ref).id == oldest.id && f.table.At(oldest.ref).has(connEnded) {
+	if f.table.Live(oldest.ref) && f.table.Rest(oldest.ref).id == oldest.id {
 		f.forget(oldest.ref)
 	}
 	*oldest = lingerer{ref, id}
 	if ring.next++; ring.next == len(ring.at) {
 		ring.next = 0
 	}
-	if ahead := ring.at[ring.next].ref; f.table.Live(ahead) { // is in the cache when its turn comes
-		f.touched += uint64(f.table.At(ahead).packets)
+	if ahead := f.table.Peek(ring.at[ring.next].ref); ahead != nil { // is in the cache when its turn comes
+		f.touched += ahead.id
 	}
 }

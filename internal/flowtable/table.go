@@ -125,6 +125,17 @@ func (t *Table[K, R, C]) Entry(ref Ref) (*K, *R) {
 	return &e.key, &e.record
 }
 
+// Peek is Rest for a ref that may name no record any more: nil, or what is left of one, or another's. It is for fetching
+// ahead.
+func (t *Table[K, R, C]) Peek(ref Ref) *C {
+	i := uint32(ref) - 1
+	c := int(i >> chunkBits)
+	if c >= len(t.chunks) || t.chunks[c] == nil {
+		return nil
+	}
+	return &t.chunks[c].rest[i&(chunkLen-1)].record
+}
+
 // Remove deletes the record that ref names, with its timer.
 func (t *Table[K, R, C]) Remove(ref Ref) {
 	t.Cancel(ref)
@@ -233,8 +244,6 @@ func (t *Table[K, R, C]) release(ref Ref) {
 	c := int(i >> chunkBits)
 	ch := t.chunks[c]
 	i &= chunkLen - 1
-	var none K
-	ch.entries[i].key = none
 	ch.rest[i].timer = timer{at: freed, next: Ref(ch.free)}
 	ch.free = i + 1
 	ch.live--
