@@ -11,12 +11,13 @@
 // Nothing is looked up outside the program: host, network and Ethernet names are refused; services and protocols have
 // names of a built-in table. Also refused, each with its position: protochain, gateway, names and hosts of DECnet, byte
 // with & or |, primitives of 802.11, LLC, ATM, MTP and the OpenBSD packet filter, inbound and outbound but for
-// LINUX_SLL and LINUX_SLL2, ifindex but for LINUX_SLL2, and whatever looks inside of Geneve after the primitive geneve.
+// LINUX_SLL, LINUX_SLL2 and PPP_PPPD, ifindex but for LINUX_SLL2, and whatever looks inside of Geneve after the primitive geneve.
 // The netmask of ip broadcast is taken as unknown: it accepts 255.255.255.255 and 0.0.0.0 alone. An expression that no
-// frame can match is refused, too, which sometimes is seen where libpcap does not see it.
+// frame can match is refused, too; that is sometimes seen where libpcap does not see it, and the other way round.
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,10 +59,16 @@ func errTooLong() error {
 // Program is a compiled expression: instructions for a VM or a kernel, owned by the caller.
 type Program []bpf.RawInstruction
 
-// Compile compiles an expression for frames of a link type. The empty expression accepts every frame. The link types
-// are Ethernet, raw IP, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, IPV4 and IPV6. Errors in the expression are of type
-// *[Error].
-func Compile(link packet.LinkType, expr string) (Program, error) {
+// Compile compiles an expression for frames of a link type, as tcpdump does for an interface of a little-endian Linux
+// machine; for those of a file, see [CompileFile]. The empty expression accepts every frame. The link types are Ethernet,
+// raw IP, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, PPP_SERIAL (PPP_HDLC), PPP_PPPD, PPP_ETHER, C_HDLC, IPV4 and IPV6.
+// Errors in the expression are of type *[Error].
+func Compile(link packet.LinkType, expr string) (Program, error) { return CompileFile(link, nil, expr) }
+
+// CompileFile compiles an expression for frames of a capture file in a byte order, as tcpdump -r does. It differs from
+// [Compile] for NULL and LOOP alone: IPv6 is then the address family 24 (NetBSD, OpenBSD), 28 (FreeBSD) or 30 (macOS)
+// instead of the 10 of Linux, and NULL has the families in the byte order of the file. With a nil order it is Compile.
+func CompileFile(link packet.LinkType, order binary.ByteOrder, expr string) (Program, error) {
 	layout, ok := layoutOf(link)
 	if !ok {
 		return nil, fmt.Errorf("no filters for %v", link)
@@ -69,7 +76,7 @@ func Compile(link packet.LinkType, expr string) (Program, error) {
 	if len(expr) > MaxExpression {
 		return nil, &Error{MaxExpression, fmt.Errorf("expression is longer than %d bytes", MaxExpression)}
 	}
-	c := &compiler{layout: layout}
+	c := &compiler{layout: layout, file: order}
 	p := parser{lexer: lexer{src: expr}, c: c}
 	root, err := p.parse()
 	if err != nil {
@@ -108,6 +115,7 @@ func (p Program) String() string {
 }
 
 // ParseLinkType returns the link type of a name that tcpdump -y takes, in any case, for those that [Compile] knows.
+// PPP_HDLC, the registry's name of PPP_SERIAL, is taken as well.
 func ParseLinkType(name string) (packet.LinkType, error) {
 	switch strings.ToUpper(name) {
 	case "EN10MB", "ETHERNET":
@@ -124,10 +132,18 @@ func ParseLinkType(name string) (packet.LinkType, error) {
 		return packet.LinkLoop, nil
 	case "PPP":
 		return packet.LinkPPP, nil
+	case "PPP_SERIAL", "PPP_HDLC":
+		return packet.LinkPPPSerial, nil
+	case "PPP_PPPD":
+		return packet.LinkPPPD, nil
+	case "PPP_ETHER":
+		return packet.LinkPPPoE, nil
+	case "C_HDLC":
+		return packet.LinkCiscoHDLC, nil
 	case "IPV4":
 		return packet.LinkIPv4, nil
 	case "IPV6":
 		return packet.LinkIPv6, nil
 	}
-	return 0, fmt.Errorf("no filters for link type %q: EN10MB, RAW, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, IPV4, IPV6 are known", name)
+	return 0, fmt.Errorf("no filters for link type %q: EN10MB, RAW, LINUX_SLL, LINUX_SLL2, NULL, LOOP, PPP, PPP_SERIAL, PPP_PPPD, PPP_ETHER, C_HDLC, IPV4, IPV6 are known", name)
 }

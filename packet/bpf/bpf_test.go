@@ -97,7 +97,7 @@ func TestLinkTypes(t *testing.T) {
 	require.ErrorContains(t, err, "IEEE802_11")
 	_, err = bpf.ParseLinkType("nonsense")
 	require.ErrorContains(t, err, "EN10MB")
-	for _, name := range []string{"EN10MB", "RAW", "LINUX_SLL", "LINUX_SLL2", "NULL", "LOOP", "PPP", "IPV4", "IPV6"} {
+	for _, name := range []string{"EN10MB", "RAW", "LINUX_SLL", "LINUX_SLL2", "NULL", "LOOP", "PPP", "PPP_SERIAL", "PPP_HDLC", "PPP_PPPD", "PPP_ETHER", "C_HDLC", "IPV4", "IPV6"} {
 		link, err := bpf.ParseLinkType(strings.ToLower(name))
 		require.NoError(t, err)
 		_, err = bpf.Compile(link, "udp")
@@ -112,6 +112,100 @@ func TestLinkTypes(t *testing.T) {
 		_, err := bpf.Compile(test.link, test.expr)
 		require.ErrorIs(t, err, bpf.ErrRejectsAll)
 	}
+}
+
+// TestFamilies: which frames of BSD loopback are of IPv6 depends on whether they are of a file, and on its byte order.
+func TestFamilies(t *testing.T) {
+	big, little, none := binary.ByteOrder(binary.BigEndian), binary.ByteOrder(binary.LittleEndian), binary.ByteOrder(nil)
+	for _, test := range []struct {
+		name   string
+		link   packet.LinkType
+		file   binary.ByteOrder
+		expr   string
+		header string // with what is accepted
+	}{
+		{"interface", packet.LinkNull, none, "ip6", "0a000000"},
+		{"interface", packet.LinkNull, none, "ip", "02000000"},
+		{"interface", packet.LinkLoop, none, "ip6", "0000000a"},
+		{"little", packet.LinkNull, little, "ip6", "18000000 1c000000 1e000000"},
+		{"little", packet.LinkNull, little, "ip", "02000000"},
+		{"big", packet.LinkNull, big, "ip6", "00000018 0000001c 0000001e"},
+		{"big", packet.LinkNull, big, "ip", "00000002"},
+		{"little", packet.LinkLoop, little, "ip6", "00000018 0000001c 0000001e"},
+		{"big", packet.LinkLoop, big, "ip6", "00000018 0000001c 0000001e"},
+		{"big", packet.LinkLoop, big, "ip", "00000002"},
+		{"little", packet.LinkNull, little, "tcp dst port 80", "18000000 1c000000 1e000000"},
+		{"big", packet.LinkNull, big, "not ip6", "00000002 0000000a 00000017 02000000 0a000000 17000000 18000000 1c000000 1e000000"},
+	} {
+		t.Run(fmt.Sprint(test.name, " ", test.link, " ", test.expr), func(t *testing.T) {
+			program, err := bpf.CompileFile(test.link, test.file, test.expr)
+			require.NoError(t, err)
+			if test.file == nil {
+				same, err := bpf.Compile(test.link, test.expr)
+				require.NoError(t, err)
+				require.Equal(t, same, program)
+			}
+			var accepted []string
+			for _, order := range []binary.ByteOrder{big, little} {
+				for _, family := range []uint32{2, 10, 23, 24, 28, 30} {
+					header := make([]byte, 4)
+					order.PutUint32(header, family)
+					frame := append(header, pktgen.Build(pktgen.IPv6{}, pktgen.TCP{Dst: 80})...)
+					if program.Run(frame, 0) > 0 {
+						accepted = append(accepted, fmt.Sprintf("%x", header))
+					}
+				}
+			}
+			slices.Sort(accepted)
+			require.Equal(t, test.header, strings.Join(accepted, " "))
+		})
+	}
+}
+
+// TestPointToPoint: where the link types of serial lines differ.
+func TestPointToPoint(t *testing.T) {
+	ip := []pktgen.Layer{pktgen.IPv4{Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.2")}, pktgen.TCP{Dst: 80}}
+	build := func(l ...pktgen.Layer) []byte { return pktgen.Build(append(l, ip...)...) }
+	ppp := build(pktgen.PPP{HDLC: true})
+	hdlc, session := build(pktgen.CiscoHDLC{}), build(pktgen.PPPoE{}, pktgen.PPP{})
+	out := append([]byte{1}, ppp[1:]...)
+	iso := []byte{0x0f, 0, 0xfe, 0xfe, 0, 0x83, 0, 0, 20, 0}
+	for _, test := range []struct {
+		link     packet.LinkType
+		expr     string
+		frame    []byte
+		accepted bool
+	}{
+		{packet.LinkPPPSerial, "tcp port 80", ppp, true},
+		{packet.LinkPPPSerial, "ip6", ppp, false},
+		{packet.LinkPPPSerial, "tcp port 80", hdlc, false},
+		{packet.LinkPPPD, "outbound and tcp port 80", out, true},
+		{packet.LinkPPPD, "inbound", out, false},
+		{packet.LinkPPPD, "inbound or outbound", ppp, false},
+		{packet.LinkPPPoE, "tcp port 80", session, true},
+		{packet.LinkPPPoE, "tcp port 80", ppp, false},
+		{packet.LinkCiscoHDLC, "tcp port 80", hdlc, true},
+		{packet.LinkCiscoHDLC, "tcp port 80", ppp, false},
+		{packet.LinkCiscoHDLC, "iso", iso, true},
+		{packet.LinkCiscoHDLC, "isis", iso, true},
+		{packet.LinkCiscoHDLC, "l2", iso, true},
+		{packet.LinkCiscoHDLC, "l1", iso, false},
+		{packet.LinkCiscoHDLC, "mpls 1 and host 10.0.0.1", build(pktgen.CiscoHDLC{}, pktgen.MPLS{Label: 1}), true},
+	} {
+		t.Run(fmt.Sprint(test.link, " ", test.expr), func(t *testing.T) {
+			program, err := bpf.Compile(test.link, test.expr)
+			require.NoError(t, err)
+			require.Equal(t, test.accepted, program.Run(test.frame, 0) > 0)
+		})
+	}
+	for link, name := range map[packet.LinkType]string{
+		packet.LinkPPPSerial: "PPP over serial", packet.LinkPPPD: "PPP for pppd", packet.LinkPPPoE: "PPPoE",
+	} {
+		_, err := bpf.Compile(link, "mpls")
+		require.ErrorContains(t, err, "no MPLS support for "+name)
+	}
+	_, err := bpf.Compile(packet.LinkCiscoHDLC, "inbound")
+	require.ErrorContains(t, err, "not supported for Cisco HDLC")
 }
 
 // frames by name for TestMeaning.

@@ -1,9 +1,9 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 
 	"github.com/tcpfollow/tcpfollow/packet"
 )
@@ -21,6 +21,10 @@ const (
 	linkNull // by an address family
 	linkLoop
 	linkPPP
+	linkPPPSerial // as PPP, but MPLS is unknown: so too the next two
+	linkPPPD      // the first byte is a direction
+	linkPPPoE
+	linkCiscoHDLC // by EtherTypes
 )
 
 // String returns the name that messages have.
@@ -38,6 +42,14 @@ func (k linkKind) String() string {
 		return "OpenBSD loopback"
 	case linkPPP:
 		return "PPP"
+	case linkPPPSerial:
+		return "PPP over serial"
+	case linkPPPD:
+		return "PPP for pppd"
+	case linkPPPoE:
+		return "PPPoE"
+	case linkCiscoHDLC:
+		return "Cisco HDLC"
 	default:
 		return "Raw IP"
 	}
@@ -75,6 +87,14 @@ func layoutOf(l packet.LinkType) (layout, bool) {
 		return layout{kind: linkLoop, payload: 4}, true
 	case packet.LinkPPP:
 		return layout{kind: linkPPP, linkType: 2, payload: 4}, true
+	case packet.LinkPPPSerial:
+		return layout{kind: linkPPPSerial, linkType: 2, payload: 4}, true
+	case packet.LinkPPPD:
+		return layout{kind: linkPPPD, linkType: 2, payload: 4}, true
+	case packet.LinkPPPoE:
+		return layout{kind: linkPPPoE, linkType: 6, payload: 8}, true
+	case packet.LinkCiscoHDLC:
+		return layout{kind: linkCiscoHDLC, linkType: 2, payload: 4}, true
 	default:
 		return layout{}, false
 	}
@@ -84,6 +104,7 @@ func layoutOf(l packet.LinkType) (layout, bool) {
 type compiler struct {
 	pool
 	layout
+	file binary.ByteOrder // of the file that the frames are of, nil for an interface
 }
 
 var errGeneve = errors.New("what is inside of Geneve is not supported")
@@ -161,8 +182,13 @@ func (c *compiler) linkType(k uint32) (*node, error) {
 		return c.cookedType(k), nil
 	case linkSLL2:
 		return c.equal(c.load(sizeH, noValue, c.layout.linkType), k), nil
-	case linkPPP:
+	case linkPPP, linkPPPSerial, linkPPPD, linkPPPoE:
 		return c.equal(c.load(sizeH, noValue, c.layout.linkType), pppType(k)), nil
+	case linkCiscoHDLC:
+		if k == sapISO {
+			k = sapISO<<8 | sapISO
+		}
+		return c.equal(c.load(sizeH, noValue, c.layout.linkType), k), nil
 	case linkRaw:
 		switch k {
 		case etherIP:
@@ -180,21 +206,30 @@ func (c *compiler) linkType(k uint32) (*node, error) {
 	}
 }
 
-// family tests the address family of a loopback header: those of Linux, as libpcap does on Linux, for NULL in the byte
-// order of a little-endian machine.
+// family tests the address family of a loopback header: those of Linux for interfaces, those of the BSDs for files, as
+// libpcap does on Linux. NULL has them in the byte order of the file, or of a little-endian machine.
 func (c *compiler) family(k uint32) *node {
-	switch k {
-	case etherIP:
-		k = 2
-	case etherIPv6:
-		k = 10
+	is := func(family uint32) *node {
+		if c.kind == linkNull {
+			order, b := c.file, [4]byte{}
+			if order == nil {
+				order = binary.LittleEndian
+			}
+			order.PutUint32(b[:], family)
+			family = binary.BigEndian.Uint32(b[:])
+		}
+		return c.equal(c.load(sizeW, noValue, 0), family)
+	}
+	switch {
+	case k == etherIP:
+		return is(2)
+	case k == etherIPv6 && c.file != nil:
+		return or(is(30), or(is(24), is(28)))
+	case k == etherIPv6:
+		return is(10)
 	default:
 		return boolean(false)
 	}
-	if c.kind == linkNull {
-		k = bits.ReverseBytes32(k)
-	}
-	return c.equal(c.load(sizeW, noValue, 0), k)
 }
 
 // inLabels tests what follows a label that must be the last of its stack.
@@ -295,6 +330,12 @@ func (c *compiler) inbound(in bool) (*node, error) {
 		n = c.equal(c.load(sizeH, noValue, 0), outgoing)
 	case c.kind == linkSLL2:
 		n = c.equal(c.load(sizeB, noValue, 10), outgoing)
+	case c.kind == linkPPPD: // 0 is in, 1 is out, and what else there may be is neither
+		direction := uint32(1)
+		if in {
+			direction = 0
+		}
+		return c.equal(c.load(sizeB, noValue, 0), direction), nil
 	}
 	if n == nil {
 		return nil, fmt.Errorf("inbound and outbound are not supported for %v: its header does not tell", c.kind)
@@ -346,7 +387,7 @@ func (c *compiler) mpls(label uint32, given bool) (*node, error) {
 	switch {
 	case c.labels > 0:
 		n = not(c.masked(c.load(sizeB, noValue, c.payload+c.network-2), 1, 1))
-	case c.kind == linkEthernet || c.kind == linkPPP:
+	case c.kind == linkEthernet || c.kind == linkPPP || c.kind == linkCiscoHDLC:
 		var err error
 		if n, err = c.linkType(etherMPLS); err != nil {
 			return nil, err

@@ -3,10 +3,13 @@ package bpf_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,22 +154,40 @@ func (g generator) header(link packet.LinkType, ether []byte) []byte {
 	case packet.LinkSLL2:
 		return append(append([]byte(nil), ether...), 0, 0, 0, 0, 0, byte(g.IntN(3)), 0, 1, byte(g.IntN(5)), 6, 2, 0, 0, 0, 0, 1, 0, 0)
 	case packet.LinkNull:
+		family := []byte{2, 0, 0, 0}
 		if v6 {
-			return []byte{10, 0, 0, 0}
+			family[0] = pick[byte](g, 10, 10, 23, 24, 28, 30)
 		}
-		return []byte{2, 0, 0, 0}
+		if g.IntN(3) == 0 {
+			slices.Reverse(family)
+		}
+		return family
 	case packet.LinkLoop:
 		if v6 {
-			return []byte{0, 0, 0, 10}
+			return []byte{0, 0, 0, pick[byte](g, 10, 10, 23, 24, 28, 30)}
 		}
 		return []byte{0, 0, 0, 2}
-	case packet.LinkPPP:
-		if v6 {
-			return []byte{0xff, 3, 0, 0x57}
+	case packet.LinkPPP, packet.LinkPPPSerial:
+		return []byte{0xff, 3, 0, ppp(v6)}
+	case packet.LinkPPPD:
+		return []byte{byte(g.IntN(3)), 3, 0, ppp(v6)}
+	case packet.LinkPPPoE:
+		return []byte{0x11, 0, 0, byte(g.IntN(4)), 0, 0, 0, ppp(v6)}
+	case packet.LinkCiscoHDLC:
+		if g.IntN(10) == 0 {
+			sap := pick[byte](g, 0x42, 0xe0, 0xf0, 0xfe)
+			return []byte{0x0f, 0, sap, sap, 0, pick[byte](g, 0x81, 0x82, 0x83), 0, 0, byte(15 + g.IntN(13))}
 		}
-		return []byte{0xff, 3, 0, 0x21}
+		return append([]byte{0x0f, 0}, ether...)
 	}
 	return nil
+}
+
+func ppp(v6 bool) byte {
+	if v6 {
+		return 0x57
+	}
+	return 0x21
 }
 
 func (g generator) expression(depth int) string {
@@ -249,11 +270,11 @@ func (g generator) arithmetic(depth int) string {
 }
 
 // tcpdump compiles an expression with libpcap; the instructions are nil when it refuses.
-func tcpdump(t *testing.T, path, link, expr string, flags ...string) []xbpf.RawInstruction {
+func tcpdump(t *testing.T, path, expr string, flags ...string) []xbpf.RawInstruction {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, append(flags, "-y", link, "-ddd", expr)...).Output()
+	out, err := exec.CommandContext(ctx, path, append(flags, "-ddd", expr)...).Output()
 	if err != nil {
 		return nil
 	}
@@ -289,6 +310,15 @@ func accepts(t *testing.T, raw []xbpf.RawInstruction, frames [][]byte) []bool {
 	return set
 }
 
+// emptyFile writes a capture without frames.
+func emptyFile(t *testing.T, link packet.LinkType, order binary.ByteOrder) string {
+	t.Helper()
+	data := pktgen.Pcap(pktgen.PcapFormat{BigEndian: order == binary.BigEndian}, []packet.Frame{{Link: link}})
+	path := filepath.Join(t.TempDir(), "empty.pcap")
+	require.NoError(t, os.WriteFile(path, data[:24], 0o600))
+	return path
+}
+
 // TestAgainstLibpcap compares the frames that programs accept with those that libpcap's programs for the same
 // expressions accept. libpcap's optimizer drops loads, and so changes what a program means on frames that are too short
 // for them: a difference is what neither of its two programs does.
@@ -298,11 +328,31 @@ func TestAgainstLibpcap(t *testing.T) {
 		t.Skip("tcpdump is not installed: there is nothing to compare with")
 	}
 	const expressions, count = 550, 4000
-	for name, link := range map[string]packet.LinkType{
-		"EN10MB": packet.LinkEthernet, "RAW": packet.LinkRaw, "LINUX_SLL": packet.LinkSLL, "LINUX_SLL2": packet.LinkSLL2,
-		"NULL": packet.LinkNull, "LOOP": packet.LinkLoop, "PPP": packet.LinkPPP,
+	for _, test := range []struct {
+		name string
+		link packet.LinkType
+		file binary.ByteOrder // nil for none
+	}{
+		{"EN10MB", packet.LinkEthernet, nil},
+		{"RAW", packet.LinkRaw, nil},
+		{"LINUX_SLL", packet.LinkSLL, nil},
+		{"LINUX_SLL2", packet.LinkSLL2, nil},
+		{"NULL", packet.LinkNull, nil},
+		{"LOOP", packet.LinkLoop, nil},
+		{"PPP", packet.LinkPPP, nil},
+		{"PPP_SERIAL", packet.LinkPPPSerial, nil},
+		{"PPP_PPPD", packet.LinkPPPD, nil},
+		{"PPP_ETHER", packet.LinkPPPoE, nil},
+		{"C_HDLC", packet.LinkCiscoHDLC, nil},
+		{"NULL of a little-endian file", packet.LinkNull, binary.LittleEndian},
+		{"NULL of a big-endian file", packet.LinkNull, binary.BigEndian},
+		{"LOOP of a file", packet.LinkLoop, binary.LittleEndian},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
+			link, flags := test.link, []string{"-y", test.name}
+			if test.file != nil {
+				flags = []string{"-r", emptyFile(t, link, test.file)}
+			}
 			g := newGenerator(uint64(link))
 			frames := make([][]byte, count)
 			for i := range frames {
@@ -311,8 +361,8 @@ func TestAgainstLibpcap(t *testing.T) {
 			var compared, refusedBoth, refusedHere, refusedThere, matched, unoptimized int
 			for i := 0; compared < expressions; i++ {
 				expr := g.expression(i % 4)
-				want := tcpdump(t, path, name, expr)
-				got, err := bpf.Compile(link, expr)
+				want := tcpdump(t, path, expr, flags...)
+				got, err := bpf.CompileFile(link, test.file, expr)
 				switch {
 				case err != nil && want == nil:
 					refusedBoth++
@@ -332,7 +382,7 @@ func TestAgainstLibpcap(t *testing.T) {
 				plain := theirs
 				if !slices.Equal(set, theirs) {
 					unoptimized++
-					plain = accepts(t, tcpdump(t, path, name, expr, "-O"), frames)
+					plain = accepts(t, tcpdump(t, path, expr, append([]string{"-O"}, flags...)...), frames)
 				}
 				for f := range frames {
 					if set[f] {

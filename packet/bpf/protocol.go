@@ -169,7 +169,11 @@ func (c *compiler) carried(k uint32, within protocol) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return and(iso, c.equal(c.load(sizeB, noValue, c.payload+c.noSNAP), k)), nil
+		at := c.payload + c.noSNAP
+		if c.kind == linkCiscoHDLC {
+			at++ // a byte of padding, which libpcap does not count for what is inside of IS-IS
+		}
+		return and(iso, c.equal(c.load(sizeB, noValue, at), k)), nil
 	case protoISIS:
 		isis, err := c.carried(isoISIS, protoISO)
 		if err != nil {

@@ -1,6 +1,7 @@
 package tcpfollow_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -83,4 +84,64 @@ func TestFilter(t *testing.T) {
 	require.Equal(t, cli.ExitUsage, r.code)
 	require.Contains(t, r.stderr, "no VLAN support for Raw IP")
 	runOK(t, "ls", raw, "--", "arp")
+}
+
+// loopback writes a capture of BSD loopback with a frame of IPv6 from port 1000, as macOS has it, and one of IPv4.
+func loopback(t *testing.T, name string, big bool) string {
+	t.Helper()
+	four, six := netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
+	frames := []packet.Frame{
+		pktgen.Frame(pktgen.Start, pktgen.Null{BigEndian: big}, pktgen.IPv6{Src: six, Dst: six}, pktgen.TCP{Src: 1000, Dst: 80, Flags: packet.SYN}),
+		pktgen.Frame(pktgen.Start, pktgen.Null{BigEndian: big}, pktgen.IPv4{Src: four, Dst: four}, pktgen.TCP{Src: 1001, Dst: 80, Flags: packet.SYN}),
+	}
+	if strings.HasSuffix(name, "ng") {
+		return save(t, name, pktgen.Pcapng(pktgen.PcapngFormat{BigEndian: big}, frames))
+	}
+	return save(t, name, pktgen.Pcap(pktgen.PcapFormat{BigEndian: big}, frames))
+}
+
+// TestFilterLoopback: the address families of files are those of the machines that captured, in their byte order.
+func TestFilterLoopback(t *testing.T) {
+	little, big, ng := loopback(t, "little.pcap", false), loopback(t, "big.pcap", true), loopback(t, "big.pcapng", true)
+	for _, files := range [][]string{{little}, {big}, {ng}, {little, big, ng, little}} {
+		for expr, server := range map[string]string{"ip6": "[::1]:80", "ip": "127.0.0.1:80"} {
+			r := runOK(t, append([]string{"ls", "-o", "json", "-f", expr}, files...)...)
+			rows := jsonLines[row](t, r.stdout)
+			require.NotEmpty(t, rows, expr)
+			for _, r := range rows {
+				require.Equal(t, server, r.Server)
+			}
+			require.Regexp(t, fmt.Sprintf(`, %d frames? filtered out`, len(files)), r.stderr)
+		}
+	}
+
+	families := func(args ...string) (list []string) {
+		for l := range strings.Lines(runOK(t, append([]string{"bpf"}, append(args, "ip6")...)...).stdout) {
+			if f := strings.Fields(l); f[0] == "21" {
+				list = append(list, f[3])
+			}
+		}
+		return list
+	}
+	require.Equal(t, []string{"167772160"}, families("-y", "NULL"), "10, little-endian")
+	require.ElementsMatch(t, []string{"24", "28", "30"}, families("-r", big))
+	require.ElementsMatch(t, []string{"24", "28", "30"}, families("-r", ng))
+	require.ElementsMatch(t, []string{"402653184", "469762048", "503316480"}, families("-r", little))
+
+	empty := pktgen.Pcapng(pktgen.PcapngFormat{}, nil)
+	for _, test := range []struct {
+		code   int
+		args   []string
+		reason string
+	}{
+		{cli.ExitUsage, []string{"-r", big, "-y", "NULL", "ip"}, "--linktype cannot go with it"},
+		{cli.ExitUsage, []string{"-r", big, "arp"}, "rejects all packets"},
+		{cli.ExitError, []string{"-r", big + ".none", "ip"}, "no such file"},
+		{cli.ExitError, []string{"-r", save(t, "empty.pcapng", empty), "ip"}, "no interface in it"},
+	} {
+		r := run(append([]string{"bpf"}, test.args...)...)
+		require.Equal(t, test.code, r.code, r.stderr)
+		require.Contains(t, r.stderr, test.reason)
+		require.Empty(t, r.stdout)
+	}
 }

@@ -153,6 +153,9 @@ func (in *input) open(ctx context.Context, files []string, chosen **filter) (fro
 	if err != nil {
 		return nil, nil, err
 	}
+	if *chosen != nil {
+		(*chosen).files = set
+	}
 	return set, nil, nil
 }
 
