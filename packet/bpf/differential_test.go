@@ -327,7 +327,7 @@ func TestAgainstLibpcap(t *testing.T) {
 	if err != nil {
 		t.Skip("tcpdump is not installed: there is nothing to compare with")
 	}
-	const expressions, count = 550, 4000
+	const expressions, count = 250, 4000
 	for _, test := range []struct {
 		name string
 		link packet.LinkType
