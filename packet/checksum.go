@@ -57,8 +57,8 @@ func (c *checksumJudge) wants(flags TCPFlags, data int) bool {
 }
 
 // verify returns the verdict on the TCP segment (or its whole datagram) that was sent between addresses of a sum.
-func (c *checksumJudge) verify(addrs uint64, proto uint8, segment []byte) ChecksumState {
-	pseudo := uint64(proto) + uint64(len(segment))
+func (c *checksumJudge) verify(addrs uint64, segment []byte) ChecksumState {
+	pseudo := ProtoTCP + uint64(len(segment))
 	if fold(onesSum(segment)+addrs+pseudo) == 0xffff {
 		c.count(false)
 		return ChecksumGood
@@ -67,7 +67,7 @@ func (c *checksumJudge) verify(addrs uint64, proto uint8, segment []byte) Checks
 		return ChecksumBad
 	}
 	field := binary.BigEndian.Uint16(segment[16:])
-	full, short := fold(addrs+pseudo), fold(addrs+uint64(proto))
+	full, short := fold(addrs+pseudo), fold(addrs+ProtoTCP)
 	if field == 0 || field == full || field == ^full || field == short || field == ^short {
 		return ChecksumOffloaded
 	}

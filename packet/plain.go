@@ -160,7 +160,7 @@ func (d *Decoder) plain(f *Frame, p *Packet) bool {
 
 // verify verifies the checksum of a plain frame.
 func (d *Decoder) verify(addrs uint64, segment []byte) ChecksumState {
-	c := d.checksum.verify(addrs, ProtoTCP, segment)
+	c := d.checksum.verify(addrs, segment)
 	d.stats.Checksums[c]++
 	d.verified++
 	return c

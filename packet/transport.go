@@ -62,7 +62,7 @@ func (w *walk) tcp() {
 	p.Key.ports = binary.BigEndian.Uint32(h[0:4])
 	flags := TCPFlags(binary.BigEndian.Uint16(h[12:14]) & 0x1ff)
 	if len(h) == wire && !w.cut && !w.rerouted && w.d.checksum.wants(flags, len(h)-size) {
-		p.Checksum = w.d.checksum.verify(addressSum(&p.Key), ProtoTCP, h)
+		p.Checksum = w.d.checksum.verify(addressSum(&p.Key), h)
 	}
 	w.d.stats.Checksums[p.Checksum]++
 	captured := min(size, len(h))
