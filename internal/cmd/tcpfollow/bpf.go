@@ -36,9 +36,13 @@ protochain, is refused with its place in the expression.`,
 			if file != "" && cmd.Flags().Changed("linktype") {
 				return cli.Usage("--read has a link type: --linktype cannot go with it")
 			}
-			program, err := compileFor(link, file, strings.Join(args, " "))
+			l, order, err := framesOf(link, file)
 			if err != nil {
 				return err
+			}
+			program, err := bpf.CompileFile(l, order, strings.Join(args, " "))
+			if err != nil {
+				return badFilter("compile filter: %w", err)
 			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), program)
 			return err
@@ -50,29 +54,17 @@ protochain, is refused with its place in the expression.`,
 	return cmd
 }
 
-// compileFor compiles an expression for the frames of a file, or without one of a link type.
-func compileFor(link, file, expr string) (program bpf.Program, err error) {
+// framesOf returns the link type of the frames of a file, and its byte order; without a file, the link type by its name.
+func framesOf(link, file string) (packet.LinkType, binary.ByteOrder, error) {
 	if file == "" {
 		l, err := bpf.ParseLinkType(link)
 		if err != nil {
-			return nil, cli.Usage("%w", err)
+			return 0, nil, cli.Usage("%w", err)
 		}
-		program, err = bpf.Compile(l, expr)
-		return program, filterError(err)
+		return l, nil, nil
 	}
 	info, err := headerOf(file)
-	if err != nil {
-		return nil, err
-	}
-	program, err = bpf.CompileFile(info.Link, byteOrder(info.BigEndian), expr)
-	return program, filterError(err)
-}
-
-func filterError(err error) error {
-	if err == nil {
-		return nil
-	}
-	return badFilter("compile filter: %w", err)
+	return info.Link, byteOrder(info.BigEndian), err
 }
 
 // headerOf reads what a file says before its frames; in pcapng, that takes reading up to the first of them.
