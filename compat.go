@@ -45,8 +45,7 @@ func (f *TCPStreamFollower) compat(k *packet.ConnKey, seg *packet.TCP) Verdict {
 	}
 	c := f.table.At(ref)
 	f.last = ref
-	c.last = max(c.last, seg.Time)
-	c.packets = max(c.packets, c.packets+1)
+	c.meet(seg.Time)
 	if !c.has(connEstablished) {
 		// Its SYN+ACK may come from either side, and with no other flag.
 		if seg.Flags == packet.SYN|packet.ACK {

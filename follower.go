@@ -70,7 +70,7 @@ type TCPStreamFollower struct {
 	chunk   Chunk         // valid while chunkOf's data callback runs
 	chunkOf *TCPStream
 	stops   []*TCPStream   // were asked to stop, and may have more to do for it
-	touched uint64         // keeps the reads of decode from being optimised away
+	touched uint64         // keeps reads ahead from being optimised away
 	frames  []packet.Frame // of the batch
 	batch   [batchSize]packet.Plain
 	pkts    [batchSize]packet.Packet  // of frames that are not plain,

@@ -1,8 +1,6 @@
 package tcpfollow
 
 import (
-	"bytes"
-
 	"github.com/tcpfollow/tcpfollow/internal/flowtable"
 	"github.com/tcpfollow/tcpfollow/packet"
 	"github.com/tcpfollow/tcpfollow/reassemble"
@@ -95,10 +93,8 @@ func (f *TCPStreamFollower) resync(ref flowtable.Ref, c *conn, from uint8, seg *
 		if first != nil {
 			f.buffered -= len(first.Payload)
 		}
-		copied := *seg
-		copied.Payload, copied.Options = bytes.Clone(seg.Payload), nil
+		copied := f.copyOf(seg)
 		more.far[from] = &copied
-		f.buffered += len(seg.Payload)
 		return 0, false
 	}
 	f.buffered -= len(first.Payload)

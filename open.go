@@ -45,8 +45,7 @@ func (f *TCPStreamFollower) unknown(ref flowtable.Ref, k *packet.ConnKey, seg *p
 	}
 	if ref != 0 {
 		c := f.table.At(ref)
-		c.last = max(c.last, seg.Time)
-		c.packets++
+		c.meet(seg.Time)
 		f.hint(c, k.From, seg)
 	}
 	return ref, false
@@ -125,15 +124,19 @@ func (f *TCPStreamFollower) held(ref flowtable.Ref, c *conn, from uint8, seg *pa
 		return Control
 	}
 	more := f.stream(ref).needs()
-	copied := *seg
-	copied.Payload = bytes.Clone(seg.Payload)
-	copied.Options = nil
-	more.held = append(more.held, heldSegment{copied, from})
-	f.buffered += len(seg.Payload)
+	more.held = append(more.held, heldSegment{f.copyOf(seg), from})
 	if len(more.held) >= f.cfg.Limits.Reorder || f.buffered > f.cfg.Limits.TotalBuffered {
 		f.release(ref, c)
 	}
 	return Held
+}
+
+// copyOf returns a copy of a segment that outlives its frame, without options, and counts its payload as buffered.
+func (f *TCPStreamFollower) copyOf(seg *packet.TCP) packet.TCP {
+	copied := *seg
+	copied.Payload, copied.Options = bytes.Clone(seg.Payload), nil
+	f.buffered += len(seg.Payload)
+	return copied
 }
 
 // hint keeps the lowest acknowledgement that a side has sent while its peer's start is unknown.

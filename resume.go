@@ -1,7 +1,6 @@
 package tcpfollow
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/tcpfollow/tcpfollow/internal/flowtable"
@@ -114,10 +113,7 @@ func (f *TCPStreamFollower) keepAside(from uint8, seg *packet.TCP) (heldSegment,
 		f.stats.LimitTotal++
 		return heldSegment{}, false
 	}
-	f.buffered += len(seg.Payload)
-	copied := *seg
-	copied.Payload, copied.Options = bytes.Clone(seg.Payload), nil
-	return heldSegment{copied, from}, true
+	return heldSegment{f.copyOf(seg), from}, true
 }
 
 // keepRefused keeps the payload of a reset that its receiver would have ignored. As likely as not the receiver saw the
