@@ -155,6 +155,26 @@ func TestH2Upgrade(t *testing.T) {
 	require.Equal(t, "#1 < HTTP/2 200 |:status:200|=B", lines[4])
 }
 
+// A server may send its SETTINGS before it has anything of the client (RFC 9113 §3.4). To a client of HTTP/1, and when no
+// client speaks, they are bytes of no message.
+func TestH2ServerFirst(t *testing.T) {
+	c, s := newH2(t)
+	first := s.settings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 20}).line()
+	lines := everyCut(t, httpx.Config{}, talk{
+		first, c.preface().settings().headers(1, true, h2get("/")...).line(), s.headers(1, false, ":status: 200").data(1, true, "A").line(),
+	})
+	require.Equal(t, []string{
+		"#0 > GET / HTTP/2|:method:GET|:scheme:http|:path:/|:authority:example.com", "#0 < HTTP/2 200 |:status:200|=A",
+	}, lines)
+
+	said := talk{first, ">GET /a HTTP/1.1\r\n\r\n", "<HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nA"}
+	require.Contains(t, strings.Join(everyCut(t, httpx.Config{}, said), "\n"), "> GET /a HTTP/1.1")
+	for _, said := range []talk{said, {first}} {
+		_, p := parse(t, httpx.Config{}, httpx.ConnInfo{}, said.steps())
+		require.Equal(t, uint64(len(first)-1), p.Stats().Skipped)
+	}
+}
+
 // A server that knows no HTTP/2 answers the preface in HTTP/1.
 func TestH2Refused(t *testing.T) {
 	c, _ := newH2(t)

@@ -103,7 +103,7 @@ func (p *http1c) data(dir packet.Direction, off uint64, b []byte, o reassemble.O
 // run parses as much of x as it can. What is left has to wait, or is for another protocol.
 func (s *side) run(x *piece) {
 	for len(x.b) > 0 && s.p.c.proto == protocol(s.p) {
-		if s.state == waiting && !s.decided() {
+		if s.state == waiting && !s.decided() || s.state == atStart && s.awaitsPreface(x) {
 			break
 		}
 		if s.step(x); s.p.giveWay {
@@ -233,6 +233,23 @@ func (s *side) begin(x *piece) {
 	if s.state = inHead; whole {
 		s.wholeHead()
 	}
+}
+
+// awaitsPreface reports whether x looks like SETTINGS that a server of HTTP/2 sent first (RFC 9113 §3.4), and it is not
+// known yet whether the client starts with its preface.
+func (s *side) awaitsPreface(x *piece) bool {
+	const header = "\x00\x00?\x04\x00\x00\x00\x00\x00"
+	c, other := s.p.c, &s.p.sides[s.dir.Reverse()]
+	open := s.kind == unknown && (other.state == atStart || other.state == inStart) && !s.p.ended[other.dir]
+	if x.off != 0 || !open || c.dirs[s.dir].alone || c.hurried(s.dir) {
+		return false
+	}
+	for i, b := range x.b[:min(len(x.b), frameHead)] {
+		if i == 2 && b%6 != 0 || i != 2 && b != header[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // isPreface reports whether a line is the first of an HTTP/2 connection (RFC 9113 §3.4).
