@@ -7,8 +7,8 @@ const (
 	handleBlock = 64      // and for later ones
 )
 
-// handles finds the stream handle of a connection. A handle is never used again, since users may keep it: the first
-// stream of each Ref has its handle in place, later ones are pointed to.
+// handles finds the stream handle of a connection. A handle is never used again, since users may keep it: first they lie
+// in place, one for each Ref, and are pointed to from when a Ref is used again.
 type handles struct {
 	chunks []*handlesOf // by Ref
 	fresh  []TCPStream
@@ -16,8 +16,8 @@ type handles struct {
 
 // handlesOf is the handles of adjacent Refs.
 type handlesOf struct {
-	first [handleChunk]TCPStream
-	later []*TCPStream // nil until a Ref is used again
+	first   [handleChunk]TCPStream
+	current []*TCPStream // the handle of each Ref, nil for none; nil itself until a Ref is used again, so that all are in first
 }
 
 // at returns the handle of a connection, nil if it has none.
@@ -27,10 +27,8 @@ func (h *handles) at(ref flowtable.Ref) *TCPStream {
 		return nil
 	}
 	chunk := h.chunks[c]
-	if chunk.later != nil {
-		if st := chunk.later[i]; st != nil {
-			return st
-		}
+	if chunk.current != nil {
+		return chunk.current[i]
 	}
 	if st := &chunk.first[i]; st.f != nil {
 		return st
@@ -40,8 +38,8 @@ func (h *handles) at(ref flowtable.Ref) *TCPStream {
 
 // remove forgets the handle of a connection, which has been emptied.
 func (h *handles) remove(ref flowtable.Ref) {
-	if later := h.chunks[ref/handleChunk].later; later != nil {
-		later[ref%handleChunk] = nil
+	if current := h.chunks[ref/handleChunk].current; current != nil {
+		current[ref%handleChunk] = nil
 	}
 }
 
@@ -64,15 +62,25 @@ func (h *handles) add(ref flowtable.Ref) *TCPStream {
 		h.chunks[c] = new(handlesOf)
 	}
 	chunk := h.chunks[c]
-	if st := &chunk.first[i]; st.ref == 0 {
-		return st
-	}
-	if chunk.later == nil {
-		chunk.later = make([]*TCPStream, handleChunk)
+	if chunk.current == nil {
+		if st := &chunk.first[i]; st.ref == 0 {
+			return st
+		}
+		chunk.point()
 	}
 	if len(h.fresh) == 0 {
 		h.fresh = make([]TCPStream, handleBlock)
 	}
-	chunk.later[i], h.fresh = &h.fresh[0], h.fresh[1:]
-	return chunk.later[i]
+	chunk.current[i], h.fresh = &h.fresh[0], h.fresh[1:]
+	return chunk.current[i]
+}
+
+// point makes current.
+func (c *handlesOf) point() {
+	c.current = make([]*TCPStream, handleChunk)
+	for i := range c.first {
+		if st := &c.first[i]; st.f != nil {
+			c.current[i] = st
+		}
+	}
 }

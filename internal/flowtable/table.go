@@ -228,7 +228,6 @@ func (t *Table[K, R, C]) allocate() Ref {
 		i = ch.fresh
 		ch.fresh++
 	}
-	ch.entries[i] = entry[K, R]{}
 	ch.rest[i] = rest[C]{}
 	ch.live++
 	if ch.live == chunkLen {
@@ -244,6 +243,7 @@ func (t *Table[K, R, C]) release(ref Ref) {
 	c := int(i >> chunkBits)
 	ch := t.chunks[c]
 	i &= chunkLen - 1
+	ch.entries[i] = entry[K, R]{} // here, as a new record is used at once, and must not wait for it
 	ch.rest[i].timer = timer{at: freed, next: Ref(ch.free)}
 	ch.free = i + 1
 	ch.live--
