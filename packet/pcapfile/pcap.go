@@ -33,7 +33,7 @@ type pcapState struct {
 	big     bool
 	signed  bool
 	lengths uint8
-	record  int   // record header length
+	record  uint8 // record header length
 	mult    int64 // nanoseconds per unit of the fraction
 }
 
@@ -96,60 +96,56 @@ func (r *Reader) startPcap() error {
 // so that the frames before it get out.
 func (r *Reader) readPcap(b *packet.Batch) error {
 	var (
-		h         = &r.pcap
-		odd       = h.big || h.signed || h.lengths != lengthsInOrder
-		buf       = r.buf[:r.end]
-		frames    = b.Frames[:packet.BatchSize]
-		pos, n    = r.pos, 0
-		maxFrame  = uint32(r.cfg.MaxFrame)
-		recordLen = h.record
-		number    = r.before + r.frames + 1
-		link      = r.info.Link
-		mult      = h.mult
+		odd    = r.pcap.big || r.pcap.signed || r.pcap.lengths != lengthsInOrder
+		rest   = r.buf[r.pos:r.end:r.end] // with the capacity of its length throughout: one number less to keep
+		frames = b.Frames[:packet.BatchSize]
+		number = r.before + r.frames + 1
+		n      = 0
 	)
 	for n < len(frames) {
-		if len(buf)-pos < recordLen {
-			r.need = recordLen
+		if len(rest) < pcapRecordLen {
+			r.need = int(r.pcap.record)
 			break
 		}
-		rec := buf[pos : pos+pcapRecordLen]
-		t := int64(binary.LittleEndian.Uint32(rec))*1e9 + int64(binary.LittleEndian.Uint32(rec[4:]))*mult
-		caplen, length := binary.LittleEndian.Uint32(rec[8:]), binary.LittleEndian.Uint32(rec[12:])
+		rec := (*[pcapRecordLen]byte)(rest)
+		t := int64(binary.LittleEndian.Uint32(rec[0:4]))*1e9 + int64(binary.LittleEndian.Uint32(rec[4:8]))*r.pcap.mult
+		caplen, length := binary.LittleEndian.Uint32(rec[8:12]), binary.LittleEndian.Uint32(rec[12:16])
 		if odd {
-			t, caplen, length = h.fields(rec)
+			t, caplen, length = r.pcap.fields(rec)
 		}
-		if caplen > maxFrame {
+		if caplen > uint32(r.cfg.MaxFrame) {
 			if n == 0 {
 				return r.tooLarge(uint64(caplen))
 			}
 			break
 		}
-		start := pos + recordLen
-		next := start + int(caplen)
-		if next > len(buf) {
-			r.need = next - pos
+		start := uint64(r.pcap.record)
+		end := start + uint64(caplen)
+		if end > uint64(len(rest)) {
+			r.need = int(end)
 			break
 		}
 		f := &frames[n]
-		f.Data = buf[start:next:next]
+		f.Data = rest[start:end:end]
 		f.Time = t
-		f.Number = number + uint64(n)
+		f.Number = number
 		f.Length = wireLength(length)
-		f.Link = link
+		f.Link = r.info.Link
 		f.Interface = 0
-		pos = next
+		rest = rest[end:len(rest):len(rest)]
+		number++
 		n++
 	}
-	b.Frames = frames[:n]
-	r.pos = pos
+	b.Frames = b.Frames[:n]
+	r.pos = r.end - len(rest)
 	r.frames += uint64(n)
 	return nil
 }
 
 // fields returns what the header of a record says: its time and the lengths of its frame, captured and on the wire.
-func (h *pcapState) fields(rec []byte) (t int64, caplen, length uint32) {
-	sec, frac := binary.LittleEndian.Uint32(rec), binary.LittleEndian.Uint32(rec[4:])
-	caplen, length = binary.LittleEndian.Uint32(rec[8:]), binary.LittleEndian.Uint32(rec[12:])
+func (h *pcapState) fields(rec *[pcapRecordLen]byte) (t int64, caplen, length uint32) {
+	sec, frac := binary.LittleEndian.Uint32(rec[0:4]), binary.LittleEndian.Uint32(rec[4:8])
+	caplen, length = binary.LittleEndian.Uint32(rec[8:12]), binary.LittleEndian.Uint32(rec[12:16])
 	if h.big {
 		sec, frac = bits.ReverseBytes32(sec), bits.ReverseBytes32(frac)
 		caplen, length = bits.ReverseBytes32(caplen), bits.ReverseBytes32(length)
@@ -182,7 +178,7 @@ func wireLength(n uint32) int {
 
 // cutPcap describes the record that the input ends in.
 func (r *Reader) cutPcap() string {
-	have, head := r.end-r.pos, r.pcap.record
+	have, head := r.end-r.pos, int(r.pcap.record)
 	if have < head {
 		return cutText("record header", have, head)
 	}
