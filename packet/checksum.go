@@ -3,6 +3,7 @@ package packet
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strconv"
 )
 
@@ -41,14 +42,31 @@ func (m ChecksumMode) String() string {
 // checksumJudge verifies TCP checksums, and remembers how many were wrong.
 type checksumJudge struct {
 	mode           ChecksumMode
+	mask           uint16 // see mayWant
 	checked, wrong uint32
 }
 
-// wants reports whether a segment is to be verified.
-func (c *checksumJudge) wants(flags TCPFlags, data int) bool {
+func newChecksumJudge(mode ChecksumMode) checksumJudge {
+	c := checksumJudge{mode: mode}
+	switch mode {
+	case ChecksumAuto:
+		c.mask = uint16(SYN|RST|FIN) << 8
+	case ChecksumStrict:
+		c.mask = 0xffff // the length of the header is never 0
+	case ChecksumOff:
+	}
+	return c
+}
+
+// mayWant reports false for most segments that are not to be verified. word is that of the header's length and flags, the
+// first byte lowest.
+func (c *checksumJudge) mayWant(word uint16) bool { return word&c.mask != 0 }
+
+// wants reports whether a segment is to be verified; bare is that it has no data.
+func (c *checksumJudge) wants(flags TCPFlags, bare bool) bool {
 	switch c.mode {
 	case ChecksumAuto:
-		return flags&(SYN|RST) != 0 || flags&FIN != 0 && data == 0
+		return flags&(SYN|RST) != 0 || flags&FIN != 0 && bare
 	case ChecksumStrict:
 		return true
 	case ChecksumOff:
@@ -59,7 +77,7 @@ func (c *checksumJudge) wants(flags TCPFlags, data int) bool {
 // verify returns the verdict on the TCP segment (or its whole datagram) that was sent between addresses of a sum.
 func (c *checksumJudge) verify(addrs uint64, segment []byte) ChecksumState {
 	pseudo := ProtoTCP + uint64(len(segment))
-	if fold(onesSum(segment)+addrs+pseudo) == 0xffff {
+	if (onesSum(segment)+(addrs+pseudo)<<8)%0xffff == 0 {
 		c.count(false)
 		return ChecksumGood
 	}
@@ -90,11 +108,7 @@ func (c *checksumJudge) count(wrong bool) {
 
 // addressSum returns the sum of both addresses' 16-bit words, in so few steps that it does not overflow.
 func addressSum(k *FlowKey) uint64 {
-	sum := half(k.src[1]) + half(k.dst[1])
-	if k.version == 6 {
-		sum += half(k.src[0]) + half(k.dst[0])
-	}
-	return sum
+	return half(k.src[0]) + half(k.src[1]) + half(k.dst[0]) + half(k.dst[1])
 }
 
 func half(w uint64) uint64 { return w>>32 + w&0xffffffff }
@@ -108,41 +122,43 @@ func fold(sum uint64) uint16 {
 	return uint16(sum)
 }
 
-// onesSum returns a number congruent, modulo 2^16-1, to the sum of the 16-bit big-endian words of b, an odd last byte
-// padded with a zero. The words are added little-endian, 8 bytes at a time, and swapped once: RFC 1071 §2(B).
+// onesSum returns a number below 2^40 that is congruent, modulo 2^16-1, to the sum of the 16-bit little-endian words of b,
+// an odd last byte padded with a zero. That sum is 256 times the one of the big-endian words, and the other way round, since
+// to multiply by 256 is to exchange two bytes there: RFC 1071 §2(B).
 func onesSum(b []byte) uint64 {
-	var sum, carry uint64
+	var sum, carries, c uint64
 	for len(b) >= 64 {
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[0:8]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:16]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:24]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:32]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[32:40]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[40:48]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[48:56]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b[56:64]), carry)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[0:8]), 0)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:16]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:24]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:32]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[32:40]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[40:48]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[48:56]), c)
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[56:64]), c)
+		carries += c
 		b = b[64:]
 	}
-	sum = half(sum) + carry // from here on there are too few words to overflow
-	for len(b) >= 16 {
-		sum += uint64(binary.LittleEndian.Uint32(b[0:4])) + uint64(binary.LittleEndian.Uint32(b[4:8])) +
-			uint64(binary.LittleEndian.Uint32(b[8:12])) + uint64(binary.LittleEndian.Uint32(b[12:16]))
-		b = b[16:]
+	b = slices.Clip(b)
+	for len(b) > 8 { // not >=: to go on to a byte that is there is cheaper
+		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[0:8]), 0)
+		carries += c
+		b = b[8:len(b):len(b)]
 	}
-	if len(b) >= 8 {
-		sum += uint64(binary.LittleEndian.Uint32(b[0:4])) + uint64(binary.LittleEndian.Uint32(b[4:8]))
-		b = b[8:]
-	}
-	if len(b) >= 4 {
-		sum += uint64(binary.LittleEndian.Uint32(b))
+	sum = half(sum) + carries // from here on there are too few words to overflow
+	if len(b) > 4 {
+		sum += uint64(binary.LittleEndian.Uint32(b[0:4]))
 		b = b[4:]
 	}
-	if len(b) >= 2 {
-		sum += uint64(binary.LittleEndian.Uint16(b))
-		b = b[2:]
-	}
-	if len(b) > 0 {
+	switch len(b) {
+	case 4:
+		sum += uint64(binary.LittleEndian.Uint32(b[0:4]))
+	case 3:
+		sum += uint64(binary.LittleEndian.Uint16(b[0:2])) + uint64(b[2])
+	case 2:
+		sum += uint64(binary.LittleEndian.Uint16(b[0:2]))
+	case 1:
 		sum += uint64(b[0])
 	}
-	return uint64(bits.ReverseBytes16(fold(sum)))
+	return sum
 }

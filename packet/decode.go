@@ -70,7 +70,7 @@ func NewDecoder(cfg *DecoderConfig) (*Decoder, error) {
 	default:
 		d.tunnels = t
 	}
-	d.checksum.mode = d.cfg.Checksum
+	d.checksum = newChecksumJudge(d.cfg.Checksum)
 	d.keys = d.cfg.KeyVLAN || d.cfg.KeyTunnel
 	return d, nil
 }
@@ -134,14 +134,14 @@ func (d *Decoder) finish(p *Packet) {
 
 func (d *Decoder) extendKey(p *Packet) {
 	if d.cfg.KeyVLAN {
-		p.Key.vlan = p.VLAN()
+		p.Key = p.Key.WithVLAN(p.VLAN())
 	}
 	if !d.cfg.KeyTunnel {
 		return
 	}
 	switch t := p.tunnel(); t.Kind {
 	case LayerVXLAN, LayerGeneve, LayerERSPAN, LayerGRE:
-		p.Key.tunnel = t.ID
+		p.Key = p.Key.WithTunnel(t.ID)
 	default:
 	}
 }

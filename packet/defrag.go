@@ -181,7 +181,7 @@ func (d *Defragmenter) check(f *Frame, p *Packet) (arrival, bool) {
 	g := &p.frag
 	end := min(int(g.end), len(f.Data))
 	headerEnd, counted := g.payload, g.header // the length in the header starts to count at counted
-	if p.Key.version == 6 {
+	if p.Key.Version() == 6 {
 		headerEnd -= fragmentHeader
 		counted += ipv6Header
 	}
@@ -232,7 +232,7 @@ func (d *Defragmenter) assemble(g *datagram, f *Frame) bool {
 	captured := g.end
 	header := g.data[g.header : g.header+g.headerSize]
 	need := len(header) + g.end
-	if need > maxDatagram && (g.key.flow.version == 4 || need > maxDatagram+ipv6Header) {
+	if need > maxDatagram && (g.key.flow.Version() == 4 || need > maxDatagram+ipv6Header) {
 		d.stats.TooLong++
 		return false
 	}
@@ -258,7 +258,7 @@ func (d *Defragmenter) assemble(g *datagram, f *Frame) bool {
 		Data: out[:len(header)+captured], Length: need, Time: f.Time, Number: f.Number, Interface: f.Interface,
 		Link: LinkIPv4,
 	}
-	if g.key.flow.version == 6 {
+	if g.key.flow.Version() == 6 {
 		d.frame.Link = LinkIPv6
 		finishIPv6(out, g.next, g.proto)
 		return true
@@ -272,7 +272,7 @@ func finishIPv4(datagram []byte, header int) {
 	binary.BigEndian.PutUint16(datagram[2:], uint16(len(datagram)))
 	datagram[6], datagram[7] = datagram[6]&0xc0, 0 // more fragments, offset
 	datagram[10], datagram[11] = 0, 0
-	binary.BigEndian.PutUint16(datagram[10:], ^fold(onesSum(datagram[:header])))
+	binary.BigEndian.PutUint16(datagram[10:], ^fold(onesSum(datagram[:header])<<8))
 }
 
 // finishIPv6 sets the payload length, and names proto where the fragment header was announced.

@@ -17,8 +17,8 @@ type fragmentKey struct {
 func keyOf(p *Packet) fragmentKey {
 	k := p.Key
 	k.ports = 0
-	if k.version == 6 {
-		k.proto = 0
+	if k.Version() == 6 {
+		k.setProto(0)
 	}
 	return fragmentKey{flow: k, id: p.frag.id}
 }
@@ -57,7 +57,7 @@ func (g *datagram) complete() bool {
 }
 
 func (g *datagram) age() int {
-	if g.key.flow.version == 6 {
+	if g.key.flow.Version() == 6 {
 		return 1
 	}
 	return 0
@@ -74,7 +74,7 @@ func (d *Defragmenter) policy(g *datagram) OverlapPolicy {
 	switch {
 	case d.cfg.Overlap != OverlapDefault:
 		return d.cfg.Overlap
-	case g.key.flow.version == 6:
+	case g.key.flow.Version() == 6:
 		return OverlapDrop
 	}
 	return OverlapFirst

@@ -86,9 +86,7 @@ func (w *walk) ipv4() {
 	}
 	w.accept()
 	p := w.p
-	k := &p.Key
-	k.setIPv4(h[12:16], h[16:20])
-	k.ports, k.tunnel, k.vlan, k.proto = 0, 0, 0, h[9]
+	p.Key.setIPv4(binary.BigEndian.Uint64(h[12:20]), h[9])
 	if size > 20 {
 		w.rerouted = sourceRouted(h[20:size])
 	}
@@ -111,7 +109,7 @@ func (w *walk) fragment(proto, layers uint8) {
 	p := w.p
 	p.Status = Fragment
 	p.Proto = proto
-	p.Key.proto = proto
+	p.Key.setProto(proto)
 	p.Payload, p.Missing = nil, 0 // that of a UDP tunnel
 	p.frag.payload = uint32(w.off)
 	p.frag.end = uint32(w.end)
@@ -160,9 +158,7 @@ func (w *walk) ipv6() {
 		return
 	}
 	w.accept()
-	w.p.Key.setIPv6(h[8:24], h[24:40])
-	k := &w.p.Key
-	k.ports, k.tunnel, k.vlan, k.proto = 0, 0, 0, h[6]
+	w.p.Key.setIPv6(h[8:24], h[24:40], h[6])
 	w.p.frag.header = uint32(w.off)
 	w.p.frag.layers = w.p.nlayers - 1
 	w.next = w.off + 6

@@ -67,6 +67,21 @@ func TestFlowKeyParts(t *testing.T) {
 			require.NotEqual(t, base.Hash(1), k.Hash(1))
 		})
 	}
+	six := packet.NewFlowKey(client6, server6, packet.ProtoTCP)
+	for _, k := range []packet.FlowKey{base, six} {
+		hashes := map[uint64]bool{k.Hash(1): true}
+		for id := range uint32(100) { // a VLAN is no tunnel
+			for _, k := range []packet.FlowKey{k.WithVLAN(uint16(id)), k.WithTunnel(id), k.WithTunnel(id<<24 | 1)} {
+				hashes[k.Hash(1)] = true
+			}
+		}
+		require.Len(t, hashes, 1+99+99+99)
+		tagged := k.WithVLAN(0xffff).WithTunnel(0xffffffff)
+		require.Equal(t, k.Version(), tagged.Version())
+		require.Equal(t, k.Proto(), tagged.Proto())
+		require.Equal(t, k, tagged.WithTunnel(0).WithVLAN(0))
+		require.Equal(t, tagged, tagged.Reverse().Reverse())
+	}
 	k := base.WithVLAN(7).WithTunnel(8)
 	require.EqualValues(t, 7, k.VLAN())
 	require.EqualValues(t, 8, k.Tunnel())

@@ -8,14 +8,15 @@ import "encoding/binary"
 type Plain struct {
 	// Hash is that of the connection's key.
 	Hash uint64
+
+	pair       uint64 // the addresses, in the order of the canonical key
+	ports      uint32 // in that order
+	start, end uint32 // where the payload lies in the frame
+
 	// From is the side that sends, see [ConnKey].
 	From uint8
 	// Checksum is the verdict on the TCP checksum.
 	Checksum ChecksumState
-
-	low, high  uint32 // the addresses, in the order of the canonical key
-	ports      uint32 // in that order
-	start, end uint32 // where the payload lies in the frame
 }
 
 // Where the headers of a plain frame start.
@@ -24,31 +25,32 @@ const (
 	plainTCP = plainIP + 20
 )
 
+// plainKind is that of a plain frame's key.
+const plainKind = 4<<24 | ProtoTCP<<16
+
 // plainHeaders are the headers of a plain frame, but for TCP options.
 type plainHeaders [plainTCP + 20]byte
 
-// isPlain returns the headers of a frame and where its payload starts and ends if it is plain, else nil.
-func isPlain(f *Frame) (h *plainHeaders, start, end uint32) {
-	b := f.Data
-	if len(b) < len(plainHeaders{}) || f.Link != LinkEthernet {
-		return nil, 0, 0
+// isPlain reports whether an Ethernet frame is plain.
+func isPlain(b []byte) bool {
+	if len(b) < len(plainHeaders{}) {
+		return false
 	}
-	h = (*plainHeaders)(b)
-	const fragment = 0x3fff // more fragments, and the offset
-	if binary.BigEndian.Uint16(h[12:14]) != etherIPv4 || h[plainIP] != 0x45 || h[plainIP+9] != ProtoTCP ||
-		binary.BigEndian.Uint16(h[plainIP+6:plainIP+8])&fragment != 0 {
-		return nil, 0, 0
-	}
-	end = plainIP + uint32(binary.BigEndian.Uint16(h[plainIP+2:plainIP+4]))
-	start = plainTCP + uint32(h[plainTCP+12]>>4)*4
-	if uint(end) > uint(len(b)) || start > end || start < uint32(len(plainHeaders{})) {
-		return nil, 0, 0
-	}
-	return h, start, end
+	h := (*plainHeaders)(b)
+	start, end := h.payload()
+	// Four bytes each, the first one lowest: the Ethernet type, the IP version and header length; and more fragments, the
+	// offset, the protocol.
+	return binary.LittleEndian.Uint32(h[12:16])&0x00ffffff == 0x450008 &&
+		binary.LittleEndian.Uint32(h[plainIP+6:plainIP+10])&0xff00ff3f == ProtoTCP<<24 &&
+		uint32(len(h)) <= start && start <= end && uint(end) <= uint(len(b))
 }
 
-func (h *plainHeaders) src() []byte   { return h[plainIP+12 : plainIP+16] }
-func (h *plainHeaders) dst() []byte   { return h[plainIP+16 : plainIP+20] }
+// payload returns where the payload starts and ends in the frame, if it is plain.
+func (h *plainHeaders) payload() (start, end uint32) {
+	return plainTCP + uint32(h[plainTCP+12])>>4*4, plainIP + uint32(binary.BigEndian.Uint16(h[plainIP+2:plainIP+4]))
+}
+
+func (h *plainHeaders) pair() uint64  { return binary.BigEndian.Uint64(h[plainIP+12 : plainIP+20]) }
 func (h *plainHeaders) ports() uint32 { return binary.BigEndian.Uint32(h[plainTCP : plainTCP+4]) }
 func (h *plainHeaders) seq() uint32   { return binary.BigEndian.Uint32(h[plainTCP+4 : plainTCP+8]) }
 
@@ -65,30 +67,22 @@ func (d *Decoder) Plain(frames []Frame, seed uint64, out []Plain) int {
 	n := min(len(frames), len(out))
 	frames, out = frames[:n], out[:n]
 	for i := range frames {
-		h, start, end := isPlain(&frames[i])
-		if h == nil {
+		f := &frames[i]
+		if f.Link != LinkEthernet || !isPlain(f.Data) {
 			n = i
 			break
 		}
-		low, high, ports, larger := order4(uint64(binary.BigEndian.Uint32(h.src())), uint64(binary.BigEndian.Uint32(h.dst())), h.ports())
-		p := &out[i]
-		p.Hash = hashTail(seed, hashPair(seed, low, high), tail(ports, 0, ProtoTCP, 4))
-		p.low, p.high, p.ports, p.From = uint32(low), uint32(high), ports, uint8(larger)
-		p.start, p.end = start, end
+		p, h := &out[i], (*plainHeaders)(f.Data)
+		p.start, p.end = h.payload()
+		p.pair, p.ports, p.From = order4(h.pair(), h.ports())
+		p.Hash = mix(seed, p.pair, tail(plainKind, p.ports))
 		p.Checksum = ChecksumUnchecked
-		if d.checksum.wants(h.flags(), int(end-start)) {
-			d.verifyPlain(&frames[i], p)
+		if d.checksum.mayWant(binary.LittleEndian.Uint16(h[plainTCP+12 : plainTCP+14])) {
+			p.Checksum = d.verify(p.pair, f.Data[plainTCP:p.end], p.Empty())
 		}
 	}
 	d.plains += uint64(n)
 	return n
-}
-
-// verifyPlain stays out of line: few frames need it, and all would pay for its variables.
-//
-//go:noinline
-func (d *Decoder) verifyPlain(f *Frame, p *Plain) {
-	p.Checksum = d.verify(uint64(p.low)+uint64(p.high), f.Data[plainTCP:p.end])
 }
 
 // Segment returns what of a plain frame tells whether it is the next of its connection.
@@ -108,16 +102,12 @@ func (p *Plain) Payload(f *Frame) []byte { return f.Data[p.start:p.end:p.end] }
 
 // Is reports whether k is the canonical key of p's connection.
 func (p *Plain) Is(k *FlowKey) bool {
-	return k.src[1] == uint64(p.low) && k.dst[1] == uint64(p.high) && k.ports == p.ports &&
-		k.tunnel == 0 && k.vlan == 0 && k.proto == ProtoTCP && k.version == 4
+	return k.src[0] == p.pair && k.ports == p.ports && k.kind == plainKind
 }
 
 // Conn stores p's connection in c.
 func (p *Plain) Conn(c *ConnKey) {
-	k := &c.Key
-	k.src[0], k.src[1] = 0, uint64(p.low)
-	k.dst[0], k.dst[1] = 0, uint64(p.high)
-	k.ports, k.tunnel, k.vlan, k.proto, k.version = p.ports, 0, 0, ProtoTCP, 4
+	c.Key = FlowKey{src: [2]uint64{p.pair}, kind: plainKind, ports: p.ports}
 	c.Hash, c.From = p.Hash, p.From
 }
 
@@ -136,10 +126,11 @@ func (t *TCP) setPlain(f *Frame, h *plainHeaders, start, end uint32) {
 // plain decodes a plain frame in one step. It reports false, and has done nothing, for any other frame. The walk gives the
 // same result, only slower; tests hold the two to it.
 func (d *Decoder) plain(f *Frame, p *Packet) bool {
-	h, start, end := isPlain(f)
-	if h == nil {
+	if f.Link != LinkEthernet || !isPlain(f.Data) {
 		return false
 	}
+	h := (*plainHeaders)(f.Data)
+	start, end := h.payload()
 	d.plains++
 	p.Time, p.Number = f.Time, f.Number
 	p.Status, p.Proto, p.Missing = OK, ProtoTCP, 0
@@ -147,20 +138,22 @@ func (d *Decoder) plain(f *Frame, p *Packet) bool {
 	p.layers[0] = Layer{Kind: LayerEthernet}
 	p.layers[1] = Layer{Kind: LayerIPv4, Offset: plainIP}
 	p.layers[2] = Layer{Kind: LayerTCP, Offset: plainTCP}
-	p.Key.setIPv4(h.src(), h.dst())
-	p.Key.ports, p.Key.tunnel, p.Key.vlan, p.Key.proto = h.ports(), 0, 0, ProtoTCP
+	p.Key = FlowKey{src: [2]uint64{h.pair()}, kind: plainKind, ports: h.ports()}
 	p.TCP.setPlain(f, h, start, end)
 	p.Payload = p.TCP.Payload
-	p.Checksum = ChecksumUnchecked
-	if d.checksum.wants(p.TCP.Flags, int(end-start)) {
-		p.Checksum = d.verify(addressSum(&p.Key), f.Data[plainTCP:end])
-	}
+	p.Checksum = d.verify(h.pair(), f.Data[plainTCP:end], start == end)
 	return true
 }
 
-// verify verifies the checksum of a plain frame.
-func (d *Decoder) verify(addrs uint64, segment []byte) ChecksumState {
-	c := d.checksum.verify(addrs, segment)
+// verify returns the verdict on the checksum of a plain frame between the addresses in pair; bare is that it has no payload.
+// It stays out of line: few frames need it, and all would pay for its variables.
+//
+//go:noinline
+func (d *Decoder) verify(pair uint64, segment []byte, bare bool) ChecksumState {
+	if !d.checksum.wants(TCPFlags(binary.BigEndian.Uint16(segment[12:14])), bare) {
+		return ChecksumUnchecked
+	}
+	c := d.checksum.verify(half(pair), segment)
 	d.stats.Checksums[c]++
 	d.verified++
 	return c

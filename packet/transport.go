@@ -9,7 +9,7 @@ func (w *walk) transport(proto uint8) {
 		return
 	}
 	w.p.Proto = proto
-	w.p.Key.proto = proto
+	w.p.Key.setProto(proto)
 	switch proto {
 	case ProtoUDP:
 		w.udp()
@@ -23,7 +23,7 @@ func (w *walk) transport(proto uint8) {
 		w.extension(proto)
 		return
 	}
-	if w.p.Key.version == 6 {
+	if w.p.Key.Version() == 6 {
 		switch proto {
 		case protoHopByHop, protoRouting, protoFragment, protoDestOptions, protoMobility, protoHIP, protoShim6:
 			w.extension(proto)
@@ -58,10 +58,10 @@ func (w *walk) tcp() {
 	}
 	p := w.p
 	p.Proto = ProtoTCP
-	p.Key.proto = ProtoTCP
+	p.Key.setProto(ProtoTCP)
 	p.Key.ports = binary.BigEndian.Uint32(h[0:4])
 	flags := TCPFlags(binary.BigEndian.Uint16(h[12:14]) & 0x1ff)
-	if len(h) == wire && !w.cut && !w.rerouted && w.d.checksum.wants(flags, len(h)-size) {
+	if len(h) == wire && !w.cut && !w.rerouted && w.d.checksum.wants(flags, len(h) == size) {
 		p.Checksum = w.d.checksum.verify(addressSum(&p.Key), h)
 	}
 	w.d.stats.Checksums[p.Checksum]++
