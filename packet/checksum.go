@@ -127,20 +127,16 @@ func fold(sum uint64) uint16 {
 // to multiply by 256 is to exchange two bytes there: RFC 1071 §2(B).
 func onesSum(b []byte) uint64 {
 	var sum, carries, c uint64
-	for len(b) >= 64 {
+	b = slices.Clip(b)
+	for len(b) > 32 { // not >=, here and below: to go on to a byte that is there is cheaper
 		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[0:8]), 0)
 		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[8:16]), c)
 		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[16:24]), c)
 		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[24:32]), c)
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[32:40]), c)
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[40:48]), c)
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[48:56]), c)
-		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[56:64]), c)
 		carries += c
-		b = b[64:]
+		b = b[32:len(b):len(b)]
 	}
-	b = slices.Clip(b)
-	for len(b) > 8 { // not >=: to go on to a byte that is there is cheaper
+	for len(b) > 8 {
 		sum, c = bits.Add64(sum, binary.LittleEndian.Uint64(b[0:8]), 0)
 		carries += c
 		b = b[8:len(b):len(b)]
