@@ -310,51 +310,50 @@ func (r *Reader) readInterface(body []byte) error {
 func (r *Reader) readRun(b *packet.Batch) {
 	const fixed = 28 // up to the data
 	var (
-		g        = &r.ng
-		buf      = r.buf[:r.end]
-		frames   = b.Frames[:packet.BatchSize]
-		first    = len(b.Frames)
-		pos, n   = r.pos, first
-		number   = r.before + r.frames - uint64(first)
-		maxFrame = uint32(r.cfg.MaxFrame)
-		maxTotal = uint64(r.cfg.MaxFrame) + blockRoom
+		g      = &r.ng
+		rest   = r.buf[r.pos:r.end:r.end] // with the capacity of its length throughout: one number less to keep
+		frames = b.Frames[:packet.BatchSize]
+		first  = len(b.Frames)
+		n      = first
+		number = r.before + r.frames
 	)
-	for n < len(frames) && len(buf)-pos >= fixed+4 {
-		h := buf[pos : pos+fixed]
-		kind, total, id := binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:]), binary.LittleEndian.Uint32(h[8:])
-		high, low := binary.LittleEndian.Uint32(h[12:]), binary.LittleEndian.Uint32(h[16:])
-		caplen, length := binary.LittleEndian.Uint32(h[20:]), binary.LittleEndian.Uint32(h[24:])
+	for n < len(frames) && len(rest) >= fixed+4 {
+		h := (*[fixed]byte)(rest)
+		kind, size, id := binary.LittleEndian.Uint32(h[0:4]), binary.LittleEndian.Uint32(h[4:8]), binary.LittleEndian.Uint32(h[8:12])
+		high, low := binary.LittleEndian.Uint32(h[12:16]), binary.LittleEndian.Uint32(h[16:20])
+		caplen, length := binary.LittleEndian.Uint32(h[20:24]), binary.LittleEndian.Uint32(h[24:28])
+		total := uint64(size)
 		if g.big {
-			kind, total, id = bits.ReverseBytes32(kind), bits.ReverseBytes32(total), bits.ReverseBytes32(id)
+			kind, total, id = bits.ReverseBytes32(kind), uint64(bits.ReverseBytes32(size)), bits.ReverseBytes32(id)
 			high, low = bits.ReverseBytes32(high), bits.ReverseBytes32(low)
 			caplen, length = bits.ReverseBytes32(caplen), bits.ReverseBytes32(length)
 		}
-		if kind != blockEnhanced || uint64(id) >= uint64(len(g.ifs)) || caplen > maxFrame ||
-			total%4 != 0 || uint64(total) < fixed+4+uint64(caplen) ||
-			uint64(total) > min(maxTotal, uint64(len(buf)-pos)) {
+		end := fixed + uint64(caplen)
+		if kind != blockEnhanced || uint64(id) >= uint64(len(g.ifs)) || caplen > uint32(r.cfg.MaxFrame) ||
+			total%4 != 0 || total < end+4 || total > uint64(len(rest)) || total > uint64(r.cfg.MaxFrame)+blockRoom {
 			break
 		}
 		i := &g.ifs[id]
-		next := pos + int(total)
 		t := uint64(high)<<32 | uint64(low)
-		if t >= i.clock.fast || g.u32(buf[next-4:next]) != total {
+		if t >= i.clock.fast || binary.LittleEndian.Uint32(rest[total-4:total]) != size {
 			break
 		}
 		f := &frames[n]
+		number++
 		n++
-		f.Data = buf[pos+fixed : pos+fixed+int(caplen) : pos+fixed+int(caplen)]
+		f.Data = rest[fixed:end:end]
 		f.Time = int64(t * i.clock.mult)
-		f.Number = number + uint64(n)
+		f.Number = number
 		f.Length = wireLength(length)
 		f.Link = i.link
 		f.Interface = g.ifBase + id
-		pos = next
+		rest = rest[total:len(rest):len(rest)]
 	}
 	if n == first {
 		return
 	}
-	b.Frames = frames[:n]
-	r.pos = pos
+	b.Frames = b.Frames[:n]
+	r.pos = r.end - len(rest)
 	r.frames += uint64(n - first)
 	g.quiet = r.offset()
 }
