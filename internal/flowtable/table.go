@@ -10,6 +10,7 @@ type Ref uint32
 
 const (
 	minSlots  = 1 << 10
+	fewSlots  = 1 << 16 // below, that many more cost less than searches that meet other records
 	chunkBits = 12
 	chunkLen  = 1 << chunkBits // records in a slab
 )
@@ -18,7 +19,7 @@ const (
 // with it, and C, which is seldom looked at. None of them should hold pointers, so that the garbage collector need not
 // look into the slabs. It is not safe for concurrent use.
 type Table[K comparable, R, C any] struct {
-	slots  []slot // open addressing, linear probing; len is a power of two, load at most 3/4
+	slots  []slot // open addressing, linear probing; len is a power of two, for the load see full
 	used   int
 	chunks []*chunk[K, R, C]
 	spare  spareSet
@@ -92,7 +93,7 @@ func (t *Table[K, R, C]) Near(hash uint64) Ref {
 
 // Insert adds a zero record under a key that the table does not hold.
 func (t *Table[K, R, C]) Insert(hash uint64, key *K) Ref {
-	if (t.used+1)*4 > len(t.slots)*3 {
+	if t.full() {
 		t.rehash(len(t.slots) * 2)
 	}
 	ref := t.allocate()
@@ -101,6 +102,12 @@ func (t *Table[K, R, C]) Insert(hash uint64, key *K) Ref {
 	t.place(slot{uint32(hash), ref})
 	t.used++
 	return ref
+}
+
+// full reports whether another record needs more slots: the load is at most 1/4 while they are few, and then 3/4.
+func (t *Table[K, R, C]) full() bool {
+	n := len(t.slots)
+	return (t.used+1)*4 > n*3 || n < fewSlots && (t.used+1)*4 > n
 }
 
 // Live reports whether ref names a record: it may be one that was removed, or another one since.
@@ -154,7 +161,7 @@ func (t *Table[K, R, C]) Remove(ref Ref) {
 	t.slots[i] = slot{}
 	t.used--
 	t.release(ref)
-	if len(t.slots) > minSlots && t.used*8 < len(t.slots) {
+	if len(t.slots) > minSlots && t.used*16 < len(t.slots) {
 		t.rehash(len(t.slots) / 2)
 	}
 }
